@@ -1,8 +1,38 @@
-//! Headway's flow, engine and language apart.
+//! Headway's flow, apart from any engine and any language.
+//!
+//! The tour, in flow order:
+//!
+//! 0. [`value`], [`request`], [`error`], [`engine`]: what is moved about, and what an engine must do.
+//! 1. Pure steps, without lock, thread or clock: [`admission`] (is there room?), [`schedule`] (who is next?),
+//!    [`reorder`] (in which order are outcomes handed over?), [`keys`], [`deadlines`], [`metrics`].
+//! 2. [`state`]: the one lock's contents and its transitions; [`slot`]: one request's outcome cell;
+//!    [`bell`]: an event loop's; [`delivery`]: the queue of due callbacks.
+//! 3. [`worker`], [`timer`]: threads that act.
+//! 4. [`runtime`]: `submit`, `take`, `complete`, `cancel`, `expire`; [`close`], [`threads`].
+//!
+//! Imports go down only. Everything that waits or locks is in floors 2 to 4.
 #![forbid(unsafe_code)]
 
+pub mod admission;
+pub mod bell;
+pub mod clock;
+pub mod close;
+pub mod deadlines;
+pub mod delivery;
 pub mod engine;
 pub mod error;
+pub mod keys;
+pub mod metrics;
+pub mod reorder;
 pub mod request;
+pub mod runtime;
+pub mod schedule;
+pub mod slot;
+pub mod state;
+pub mod stats;
 mod sync;
+pub mod threads;
+#[cfg(not(loom))]
+pub mod timer;
 pub mod value;
+pub mod worker;

@@ -103,12 +103,16 @@ impl Outcome {
         match self {
             Outcome::Done(values) => Ok(values),
             Outcome::Failed(error) => Err(error),
-            Outcome::Dropped(reason) => {
-                Err(Error::new(ErrorKind::Dropped(reason), format!("the request was dropped: {}", reason.as_str())))
-            }
+            Outcome::Dropped(reason) => Err(Error::new(
+                ErrorKind::Dropped(reason),
+                format!("the request was dropped: {}", reason.as_str()),
+            )),
             Outcome::Expired { running } => {
                 let place = if running { "while it was running" } else { "while it was waiting" };
-                Err(Error::new(ErrorKind::Expired { running }, format!("the request's timeout passed {place}")))
+                Err(Error::new(
+                    ErrorKind::Expired { running },
+                    format!("the request's timeout passed {place}"),
+                ))
             }
             Outcome::Cancelled => Err(Error::new(ErrorKind::Cancelled, "the request was cancelled")),
         }

@@ -1,0 +1,79 @@
+//! Admission, decided purely: what happens to a request that is offered to a flow.
+
+/// What a full flow does with one more request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overflow {
+    /// Callers wait for room, first come first served.
+    #[default]
+    Block,
+    /// The new request is refused.
+    Raise,
+    /// The oldest waiting request of the lowest priority, of the key holding most, makes room.
+    DropOldest,
+    /// The new request gets a ticket that ends at once as dropped.
+    DropNewest,
+}
+
+/// How full a flow is, seen by one offer.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Requests waiting in the flow.
+    pub waiting: usize,
+    /// The flow's `queue_depth`.
+    pub depth: usize,
+    /// Callers already waiting for room.
+    pub line: usize,
+    /// Drop notices that wait for their callbacks.
+    pub notices: usize,
+}
+
+/// Who offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// May wait for room.
+    Wait,
+    /// Takes "no" for an answer.
+    Never,
+    /// The delivery thread: never waits, and may go `queue_depth` over the bound
+    /// (otherwise a callback that submits would wait for itself).
+    Delivery,
+}
+
+/// What to do with the offered request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes into the queue.
+    Admit,
+    /// It goes into the queue, and the flow's victim ends as dropped.
+    Displace,
+    /// It gets a ticket and ends at once as dropped.
+    DropNew,
+    /// It joins the line of callers that wait for room.
+    Line,
+    /// It is refused: no ticket.
+    Refuse,
+}
+
+/// At most this many drop notices per place in the queue wait for callbacks; then policies act like `Block`.
+pub const NOTICES_PER_PLACE: usize = 16;
+
+/// Decides what happens to one more request. Nobody overtakes the line of callers that wait for room.
+pub fn decide(policy: Overflow, load: Load, patience: Patience) -> Decision {
+    match patience {
+        _ if load.waiting < load.depth && load.line == 0 => Decision::Admit,
+        Patience::Delivery if load.waiting < load.depth.saturating_mul(2) => Decision::Admit,
+        Patience::Wait | Patience::Never | Patience::Delivery => overflow(policy, load, patience),
+    }
+}
+
+fn overflow(policy: Overflow, load: Load, patience: Patience) -> Decision {
+    let waits = if patience == Patience::Wait { Decision::Line } else { Decision::Refuse };
+    let noticed = load.notices >= load.depth.max(1).saturating_mul(NOTICES_PER_PLACE);
+    match policy {
+        Overflow::Block => waits,
+        Overflow::Raise => Decision::Refuse,
+        Overflow::DropOldest | Overflow::DropNewest if noticed => waits,
+        Overflow::DropOldest if load.waiting > 0 => Decision::Displace,
+        Overflow::DropOldest | Overflow::DropNewest => Decision::DropNew,
+    }
+}

@@ -1,0 +1,329 @@
+//! The runtime: one lock around the state, and what is done after it is released.
+//!
+//! `submit -> take -> complete` is the whole flow. Whoever drives a lane uses `take` and `complete`:
+//! a native worker, the calling thread, a Python thread, a process proxy.
+
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::request::{Outcome, Request, Time};
+use crate::slot::{Milestone, Seen, Slot, SlotRef, Tag};
+use crate::state::{Config, Effects, FlowConfig, LaneStats, Manner, State, Turn};
+use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
+use crate::worker::Work;
+
+/// What every thread of a session shares.
+pub struct Shared {
+    pub(crate) state: Mutex<State>,
+    /// One a lane: its sleeping worker's.
+    lane_bells: Vec<Condvar>,
+    /// The delivery thread's.
+    pub(crate) delivery_bell: Condvar,
+    /// Those who wait for the end.
+    pub(crate) settled_bell: Condvar,
+    /// Freed at close, after the last lane.
+    pub(crate) engine: Mutex<Option<std::sync::Arc<dyn Engine>>>,
+    can_cancel: bool,
+    clock: Clock,
+    spin: Duration,
+    /// Requests waiting, for spinning workers to look at without the lock.
+    waiting: AtomicU64,
+    /// Nanoseconds the model usually runs; 0 while unknown.
+    usual: AtomicU64,
+}
+
+/// How a thread waits for its own request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Waiting {
+    /// It may run the request itself.
+    pub execute: bool,
+    /// It is the delivery thread: ahead of the queue, past the delivery bound.
+    pub ahead: bool,
+}
+
+impl Shared {
+    /// A session's flow. `lanes` holds one engine lane for each of `config.workers + config.caller_lanes`,
+    /// or `None` for lanes that are driven without one.
+    pub fn new(
+        config: Config,
+        engine: Option<std::sync::Arc<dyn Engine>>,
+        clock: Clock,
+    ) -> Result<Arc<Self>, Error> {
+        let count = config.workers + config.caller_lanes;
+        let lanes = (0..count)
+            .map(|number| engine.as_ref().map(|engine| engine.open_lane(number)).transpose())
+            .collect::<Result<Vec<_>, Error>>()?;
+        let can_cancel = engine.as_ref().is_some_and(|engine| engine.can_cancel());
+        Ok(Arc::new(Shared {
+            lane_bells: (0..count).map(|_| Condvar::new()).collect(),
+            delivery_bell: Condvar::new(),
+            settled_bell: Condvar::new(),
+            engine: Mutex::new(engine),
+            can_cancel,
+            clock,
+            spin: config.spin,
+            waiting: AtomicU64::new(0),
+            usual: AtomicU64::new(0),
+            state: Mutex::new(State::new(config, lanes)),
+        }))
+    }
+
+    /// `lock -> transition -> unlock -> act`, the only way into the state.
+    pub(crate) fn act<R>(
+        self: &Arc<Self>,
+        transition: impl FnOnce(&mut State, Time, &mut Effects) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        let mut fx = Effects::default();
+        let mut state = lock(&self.state);
+        let result = transition(&mut state, now, &mut fx);
+        self.publish(&state);
+        drop(state);
+        self.apply(fx);
+        result
+    }
+
+    fn publish(&self, state: &State) {
+        self.waiting.store(state.waiting() as u64, Ordering::Relaxed);
+        let usual = state.usual_run.map_or(0, |usual| usual.as_nanos().clamp(1, u128::from(u64::MAX)) as u64);
+        self.usual.store(usual, Ordering::Relaxed);
+    }
+
+    fn apply(self: &Arc<Self>, fx: Effects) {
+        for lane in fx.wake {
+            self.lane_bells[lane].notify_one();
+        }
+        for slot in fx.admits {
+            slot.announce();
+        }
+        for (slot, error) in fx.refusals {
+            slot.refuse(error);
+        }
+        for (slot, outcome, timing) in fx.fills {
+            slot.fill(outcome, timing);
+        }
+        for (slot, work) in fx.grants {
+            slot.grant(work);
+        }
+        if fx.deliver {
+            self.delivery_bell.notify_all();
+        }
+        if fx.settled {
+            self.settled_bell.notify_all();
+        }
+        if let Some(at) = fx.arm {
+            self.arm(at);
+        }
+    }
+
+    #[cfg(not(loom))]
+    pub(crate) fn arm(self: &Arc<Self>, at: Time) {
+        if let Some(instant) = self.clock.instant_of(at) {
+            crate::timer::arm(instant, Arc::downgrade(self));
+        }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn arm(self: &Arc<Self>, _at: Time) {}
+
+    /// Time on this session's clock.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// How long the model usually runs, once it has run.
+    pub fn usual_run(&self) -> Option<Duration> {
+        match self.usual.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// True when the engine can stop a running request.
+    pub fn can_cancel(&self) -> bool {
+        self.can_cancel
+    }
+
+    /// Hands a request in. Never blocks: a request that waits for room is in the line when this returns.
+    ///
+    /// # Errors
+    /// `Closed`, `QueueFull`: no ticket was given.
+    pub fn submit(self: &Arc<Self>, request: Request, manner: Manner) -> Result<SlotRef, Error> {
+        self.act(|state, now, fx| state.offer(request, manner, now, fx))
+    }
+
+    /// Counts a call that raised before it reached the flow.
+    pub fn reject(self: &Arc<Self>) {
+        self.act(|state, _, _| state.counters.rejected += 1);
+    }
+
+    /// Opens another admission queue; flows are served fairly.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn open_flow(self: &Arc<Self>, config: FlowConfig) -> Result<usize, Error> {
+        self.act(|state, _, _| state.open_flow(config))
+    }
+
+    /// Takes a lane for a request that the calling thread runs itself: when nothing waits and a lane is free.
+    /// `ahead` is the delivery thread.
+    ///
+    /// # Errors
+    /// The request itself, to be submitted instead.
+    pub fn begin(self: &Arc<Self>, request: Request, ahead: bool) -> Result<Work, Request> {
+        self.act(|state, now, fx| state.begin(request, ahead, now, fx))
+    }
+
+    /// Ends work that was taken. The outcome is returned for a request begun by its own caller.
+    pub fn complete(self: &Arc<Self>, mut work: Work) -> Option<Outcome> {
+        self.act(|state, now, fx| state.complete(&mut work, now, fx))
+    }
+
+    /// Waits for work on a worker's lane; `None` when the lane is closed.
+    pub fn take(self: &Arc<Self>, lane: usize) -> Option<Work> {
+        self.step(lane, None)
+    }
+
+    /// Takes work if there is some now.
+    pub fn try_take(self: &Arc<Self>, lane: usize) -> Option<Work> {
+        self.act(|state, now, fx| match state.turn(lane, false, now, fx) {
+            Turn::Work(work) => Some(work),
+            Turn::Park | Turn::Leave => None,
+        })
+    }
+
+    /// Completes what was taken before and takes the next, under one lock; sleeps when there is nothing.
+    pub(crate) fn step(self: &Arc<Self>, lane: usize, finished: Option<Work>) -> Option<Work> {
+        let mut finished = finished;
+        let may_spin = !self.spin.is_zero();
+        let turn = self.act(|state, now, fx| {
+            if let Some(work) = &mut finished {
+                state.complete(work, now, fx);
+            }
+            state.turn(lane, false, now, fx)
+        });
+        // The inputs of what was finished are released here, without the lock.
+        drop(finished);
+        match turn {
+            Turn::Work(work) => return Some(work),
+            Turn::Leave => return None,
+            Turn::Park if may_spin => self.spin(),
+            Turn::Park => {}
+        }
+        self.park(lane)
+    }
+
+    fn spin(&self) {
+        let start = Instant::now();
+        while self.waiting.load(Ordering::Relaxed) == 0 && start.elapsed() < self.spin {
+            for _ in 0..32 {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    fn park(self: &Arc<Self>, lane: usize) -> Option<Work> {
+        let mut state = lock(&self.state);
+        loop {
+            let mut fx = Effects::default();
+            let turn = state.turn(lane, true, self.clock.now(), &mut fx);
+            self.publish(&state);
+            match turn {
+                Turn::Work(work) => {
+                    drop(state);
+                    self.apply(fx);
+                    return Some(work);
+                }
+                Turn::Leave => {
+                    drop(state);
+                    self.apply(fx);
+                    return None;
+                }
+                // Nothing was decided, or expired requests were ended on the way: tell their callers first.
+                Turn::Park if fx.fills.is_empty() && fx.wake.is_empty() && !fx.deliver => {
+                    state = wait(&self.lane_bells[lane], state, None);
+                }
+                Turn::Park => {
+                    drop(state);
+                    self.apply(fx);
+                    state = lock(&self.state);
+                }
+            }
+        }
+    }
+
+    /// Waits until the request ends (or `until`), running it on this thread where `how` allows.
+    pub fn wait(self: &Arc<Self>, slot: &SlotRef, until: Option<Instant>, how: Waiting) -> Seen {
+        loop {
+            if how.execute && !slot.is_ended() {
+                let claimed = self.act(|state, now, fx| state.claim(slot, how.ahead, now, fx));
+                if let Some(work) = claimed {
+                    self.run(work);
+                    continue;
+                }
+            }
+            match slot.wait(Milestone::Ended, until, self.patience()) {
+                Seen::Granted(work) => self.run(work),
+                seen => return seen,
+            }
+        }
+    }
+
+    /// Spinning for an answer pays while the model is quick.
+    fn patience(&self) -> Duration {
+        match self.usual_run() {
+            Some(usual) if usual < self.spin => self.spin,
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn run(self: &Arc<Self>, mut work: Work) {
+        work.run();
+        self.complete(work);
+    }
+
+    /// A thread gives up waiting for a request that it might have run itself.
+    pub fn leave(self: &Arc<Self>, slot: &Slot) {
+        self.act(|state, _, _| state.unclaim(slot));
+        if let Some(work) = slot.take_grant() {
+            self.run(work);
+        }
+    }
+
+    /// Cancels one request: what waits is removed, what runs is terminated. False when it has ended.
+    pub fn cancel(self: &Arc<Self>, slot: &Slot) -> bool {
+        self.act(|state, now, fx| state.cancel(slot, now, fx))
+    }
+
+    /// Cancels everything; the session stays usable.
+    pub fn cancel_all(self: &Arc<Self>) {
+        self.act(|state, now, fx| state.cancel_all(crate::state::Aim::All, now, fx));
+    }
+
+    /// Ends what is due. The timer thread calls it; with a manual clock, whoever moves the clock.
+    pub fn expire(self: &Arc<Self>) -> Option<Time> {
+        self.act(|state, now, fx| state.expire(now, fx))
+    }
+
+    /// True while a lane holds the request and it has not ended.
+    pub fn is_running(self: &Arc<Self>, slot: &Slot) -> bool {
+        self.act(|state, _, _| state.is_running(slot))
+    }
+
+    /// Adds a callback to a request. Gives it back when the request has ended: the caller calls it then.
+    pub fn attach(self: &Arc<Self>, slot: &SlotRef, tag: Tag) -> Option<Tag> {
+        self.act(|state, _, _| state.attach(slot, tag))
+    }
+
+    /// Counters, lanes and times, taken together under the lock.
+    pub fn stats(self: &Arc<Self>) -> crate::stats::Stats {
+        self.act(|state, now, _| crate::stats::Stats::of(state, now))
+    }
+
+    /// Every lane's line in `stats`.
+    pub(crate) fn lane_lines(state: &State, now: Time) -> Vec<LaneStats> {
+        (0..state.lanes.len()).map(|lane| state.lane_line(lane, now)).collect()
+    }
+}

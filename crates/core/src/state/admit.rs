@@ -1,0 +1,283 @@
+//! Admission: offers, the line for room, and the caller that runs its own request.
+
+use super::{Effects, Entry, Flow, FlowConfig, Manner, Phase, Running, State};
+use crate::admission::{self, Decision, Load};
+use crate::engine::Job;
+use crate::error::{DropReason, Error, ErrorKind};
+use crate::metrics::End;
+use crate::request::{Outcome, Request, Ticket, Time};
+use crate::schedule::Queue;
+use crate::slot::{Slot, SlotRef};
+use crate::sync::Arc;
+use crate::worker::Work;
+
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the session is closed")
+}
+
+impl State {
+    /// Offers a request to its flow. `Ok` holds its slot: admitted, in the line for room, or already ended.
+    pub(crate) fn offer(
+        &mut self,
+        request: Request,
+        manner: Manner,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Result<SlotRef, Error> {
+        let Some(flow) = self.flows.get(manner.flow).filter(|flow| self.phase == Phase::Open && flow.open)
+        else {
+            self.counters.rejected += 1;
+            fx.jobs.push(job_of(request).0);
+            return Err(closed());
+        };
+        let load = Load {
+            waiting: flow.queue.len(),
+            depth: flow.config.queue_depth,
+            line: flow.line.len(),
+            notices: self.notices,
+        };
+        let expired = request.deadline.is_some_and(|deadline| deadline <= now);
+        let decision = match admission::decide(flow.config.overflow, load, manner.patience) {
+            _ if manner.urgent => Decision::Admit,
+            decision => decision,
+        };
+        match decision {
+            Decision::Refuse => {
+                self.counters.rejected += 1;
+                fx.jobs.push(job_of(request).0);
+                return Err(full(load));
+            }
+            Decision::Displace if !expired => self.displace(manner.flow, now, fx),
+            _ => {}
+        }
+        let lines = decision == Decision::Line && !expired;
+        let ticket = (!lines).then_some(self.next_ticket + 1);
+        let (index, slot) = self.insert(request, manner, ticket, now);
+        match decision {
+            _ if expired => self.admit_and_end(index, Outcome::Expired { running: false }, now, fx),
+            Decision::Line => self.join_line(index),
+            Decision::DropNew => self.admit_and_end(index, Outcome::Dropped(DropReason::Overflow), now, fx),
+            _ => {
+                self.admit(index);
+                self.kick(now, fx);
+            }
+        }
+        self.rearm(fx);
+        Ok(slot)
+    }
+
+    fn insert(
+        &mut self,
+        request: Request,
+        manner: Manner,
+        ticket: Option<Ticket>,
+        now: Time,
+    ) -> (usize, SlotRef) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            self.entries.len() - 1
+        });
+        self.next_id += 1;
+        let callback = manner.callback.is_some();
+        let slot = Arc::new(Slot::new(self.next_id, index, ticket, manner.callback));
+        let deadline = request.deadline;
+        let priority = request.priority;
+        let (job, stream) = job_of(request);
+        self.entries[index] = Some(Entry {
+            id: self.next_id,
+            ticket: None,
+            flow: manner.flow,
+            priority,
+            stream,
+            key: None,
+            job,
+            slot: Arc::clone(&slot),
+            callback,
+            ordered: callback && self.config.ordered,
+            any_lane: manner.any_lane,
+            caller: false,
+            urgent: manner.urgent,
+            submitted: now,
+            deadline,
+            room_until: manner.room_until,
+        });
+        (index, slot)
+    }
+
+    fn join_line(&mut self, index: usize) {
+        let Some(entry) = self.entries[index].as_ref() else { return };
+        self.flows[entry.flow].line.push_back(index);
+        if let Some(at) = entry.due() {
+            self.deadlines.insert(at, entry.id, index);
+        }
+    }
+
+    /// Gives the ticket: from here on the request counts and must end exactly once.
+    fn enroll(&mut self, index: usize) -> Option<Ticket> {
+        let entry = self.entries[index].as_mut()?;
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        entry.ticket = Some(ticket);
+        entry.key = entry.stream.as_ref().map(|key| self.keys.acquire(key));
+        if entry.ordered {
+            self.consumers.entry((entry.key, entry.priority)).or_default().open(ticket);
+        }
+        let key = entry.key;
+        self.count(key, |counters| {
+            counters.submitted += 1;
+            counters.waiting += 1;
+        });
+        Some(ticket)
+    }
+
+    /// Puts a request into its flow's queue.
+    fn admit(&mut self, index: usize) {
+        if self.enroll(index).is_none() {
+            return;
+        }
+        let Some(entry) = self.entries[index].as_ref() else { return };
+        if let Some(at) = entry.deadline {
+            self.deadlines.insert(at, entry.id, index);
+        }
+        match State::item(entry, index) {
+            Some(_) if entry.urgent => self.urgent.push_back(index),
+            Some(item) => self.flows[entry.flow].queue.push(item),
+            None => {}
+        }
+    }
+
+    fn admit_and_end(&mut self, index: usize, outcome: Outcome, now: Time, fx: &mut Effects) {
+        if self.enroll(index).is_some() {
+            self.end_unqueued(index, outcome, now, fx);
+        }
+    }
+
+    fn displace(&mut self, flow: usize, now: Time, fx: &mut Effects) {
+        if let Some(victim) = self.flows[flow].queue.victim() {
+            self.end_waiting(victim.index, Outcome::Dropped(DropReason::Overflow), now, fx);
+        }
+    }
+
+    /// Lets the line move up while there is room.
+    pub(super) fn move_line(&mut self, flow: usize, fx: &mut Effects) {
+        let mut moved = false;
+        while self.phase == Phase::Open {
+            let Flow { config, queue, line, .. } = &mut self.flows[flow];
+            if queue.len() >= config.queue_depth {
+                break;
+            }
+            let Some(index) = line.pop_front() else { break };
+            if let Some(entry) = self.entries[index].as_ref()
+                && let Some(at) = entry.due()
+            {
+                self.deadlines.remove(at, entry.id);
+            }
+            self.admit(index);
+            if let Some(entry) = self.entries[index].as_ref()
+                && let Some(ticket) = entry.ticket
+            {
+                entry.slot.number(ticket);
+                fx.admits.push(Arc::clone(&entry.slot));
+            }
+            moved = true;
+        }
+        if moved {
+            self.rearm(fx);
+        }
+    }
+
+    /// Starts a request on the calling thread when nothing waits and a lane is free: no queue, no hand-off.
+    /// Gives the request back otherwise. `ahead` is the delivery thread, which passes every queue and bound.
+    pub(crate) fn begin(
+        &mut self,
+        request: Request,
+        ahead: bool,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Result<Work, Request> {
+        let lined = self.flows.iter().any(|flow| !flow.line.is_empty());
+        let behind = self.waiting() > 0 || lined || self.gated();
+        let expired = request.deadline.is_some_and(|deadline| deadline <= now);
+        if self.phase != Phase::Open || expired || (behind && !ahead) {
+            return Err(request);
+        }
+        let Some(lane) = self.free_lane(true) else { return Err(request) };
+        let key = request.stream.as_ref().map(|key| self.keys.acquire(key));
+        if let Some(key) = key.filter(|key| self.config.serial && self.keys.get(*key).running > 0) {
+            self.keys.release(key);
+            return Err(request);
+        }
+        self.next_ticket += 1;
+        self.next_id += 1;
+        if let Some(at) = request.deadline {
+            self.deadlines.insert(at, self.next_id, usize::MAX);
+            self.rearm(fx);
+        }
+        self.count(key, |counters| counters.submitted += 1);
+        let running = Running {
+            id: self.next_id,
+            ticket: self.next_ticket,
+            key,
+            priority: request.priority,
+            slot: None,
+            callback: false,
+            ordered: false,
+            submitted: now,
+            deadline: request.deadline,
+            control: request.options.clone(),
+            ended: None,
+        };
+        let (job, _) = job_of(request);
+        Ok(self.occupy(lane, running, job, now))
+    }
+
+    /// Opens another admission queue on this session.
+    pub(crate) fn open_flow(&mut self, config: FlowConfig) -> Result<usize, Error> {
+        if self.phase != Phase::Open {
+            return Err(closed());
+        }
+        self.flows.push(Flow { config, queue: Queue::default(), line: Default::default(), open: true });
+        Ok(self.flows.len() - 1)
+    }
+
+    pub(super) fn end_unqueued(&mut self, index: usize, outcome: Outcome, now: Time, fx: &mut Effects) {
+        let Some(entry) = self.take_entry(index) else { return };
+        self.count(entry.key, |counters| counters.waiting -= 1);
+        let end = end_of(&outcome);
+        let Some(ticket) = entry.ticket else { return };
+        let timing = crate::request::Timing { submitted: entry.submitted, started: None, ended: Some(now) };
+        let settled = super::finish::Settled {
+            ticket,
+            key: entry.key,
+            priority: entry.priority,
+            callback: entry.callback,
+            ordered: entry.ordered,
+            end,
+            timing,
+        };
+        self.settle(&settled, Some(&entry.slot), fx);
+        fx.fills.push((entry.slot, outcome, timing));
+        fx.jobs.push(entry.job);
+    }
+}
+
+pub(super) fn end_of(outcome: &Outcome) -> End {
+    match outcome {
+        Outcome::Done(_) => End::Done,
+        Outcome::Failed(_) => End::Failed,
+        Outcome::Dropped(reason) => End::Dropped(*reason),
+        Outcome::Expired { .. } => End::Expired,
+        Outcome::Cancelled => End::Cancelled,
+    }
+}
+
+pub(super) fn full(load: Load) -> Error {
+    let Load { waiting, depth, .. } = load;
+    let text = format!("the queue is full: {waiting} requests wait, queue_depth is {depth}");
+    Error::new(ErrorKind::QueueFull, text)
+}
+
+fn job_of(request: Request) -> (Job, Option<crate::request::StreamKey>) {
+    let Request { inputs, wanted, options, stream, .. } = request;
+    (Job { inputs, wanted, options, result: None }, stream)
+}

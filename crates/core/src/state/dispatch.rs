@@ -1,0 +1,269 @@
+//! Dispatch: which request starts on which lane, and which sleeper is woken for it.
+
+use smallvec::SmallVec;
+
+use super::{Effects, Phase, Running, State};
+use crate::engine::Job;
+use crate::request::{Outcome, Ticket, Time};
+use crate::schedule::{Item, choose_flow};
+use crate::slot::Slot;
+use crate::sync::Arc;
+use crate::worker::Work;
+
+impl State {
+    /// True when so much is undelivered that nothing new may start (invariant 4). Closing lifts it:
+    /// nothing is admitted any more, and the thread that closes may be the one that delivers.
+    pub(super) fn gated(&self) -> bool {
+        self.phase == Phase::Open && self.counters.undelivered as usize >= self.config.delivery_depth
+    }
+
+    /// A lane that nobody uses; `any` includes those that only waiting callers may use, and prefers them.
+    pub(super) fn free_lane(&self, any: bool) -> Option<usize> {
+        let free = |number: &usize| {
+            let lane = &self.lanes[*number];
+            !lane.busy && (any || lane.worker)
+        };
+        (0..self.lanes.len()).rev().find(free)
+    }
+
+    fn may_start(&self, item: &Item) -> bool {
+        !self.config.serial || item.key.is_none_or(|key| self.keys.get(key).running == 0)
+    }
+
+    /// The flow whose turn it is, and its next request.
+    fn peek(&self) -> Option<(usize, Item)> {
+        if self.gated() {
+            return self.awaited();
+        }
+        if self.flows.len() == 1 {
+            return self.flows[0].queue.peek(|item| self.may_start(item)).map(|item| (0, item));
+        }
+        let tops: SmallVec<[(usize, Item); 8]> = (0..self.flows.len())
+            .filter_map(|flow| Some((flow, self.flows[flow].queue.peek(|item| self.may_start(item))?)))
+            .collect();
+        let flow = choose_flow(tops.iter().map(|(flow, item)| (*flow, item.priority)), self.last_flow)?;
+        tops.into_iter().find(|(other, _)| *other == flow)
+    }
+
+    /// While delivery is blocked by its bound: the request that delivery itself waits for.
+    fn awaited(&self) -> Option<(usize, Item)> {
+        if !self.ready.is_empty() || self.delivering > 0 {
+            return None;
+        }
+        let heads: SmallVec<[Ticket; 8]> = self.consumers.values().filter_map(|order| order.head()).collect();
+        self.flows.iter().enumerate().find_map(|(flow, state)| {
+            let item = state.queue.find(|item| heads.contains(&item.ticket) && self.may_start(item))?;
+            Some((flow, item))
+        })
+    }
+
+    /// Takes the next request for a worker's lane. Expired ones end here: they never start.
+    pub(super) fn next(&mut self, lane: usize, now: Time, fx: &mut Effects) -> Option<Work> {
+        if self.lanes[lane].busy {
+            return None;
+        }
+        let mut work: Option<Work> = None;
+        while work.as_ref().is_none_or(|work| work.jobs.len() < self.config.max_batch) {
+            let index = match self.urgent.front() {
+                Some(index) => *index,
+                None => match self.peek() {
+                    Some((flow, item)) => {
+                        self.last_flow = flow;
+                        item.index
+                    }
+                    None => break,
+                },
+            };
+            if self.entries[index].as_ref().is_some_and(|entry| entry.deadline.is_some_and(|at| at <= now)) {
+                self.end_waiting(index, Outcome::Expired { running: false }, now, fx);
+                continue;
+            }
+            let Some((running, job)) = self.start(index, fx) else { break };
+            match &mut work {
+                None => work = Some(self.occupy(lane, running, job, now)),
+                Some(work) => {
+                    self.mark_running(lane, running, now);
+                    work.jobs.push(job);
+                }
+            }
+        }
+        work
+    }
+
+    /// Takes a waiting request out of its queue, ready to run.
+    fn start(&mut self, index: usize, fx: &mut Effects) -> Option<(Running, Job)> {
+        self.unqueue(index);
+        let entry = self.take_entry(index)?;
+        let ticket = entry.ticket?;
+        self.count(entry.key, |counters| counters.waiting -= 1);
+        self.move_line(entry.flow, fx);
+        let running = Running {
+            id: entry.id,
+            ticket,
+            key: entry.key,
+            priority: entry.priority,
+            slot: Some(entry.slot),
+            callback: entry.callback,
+            ordered: entry.ordered,
+            submitted: entry.submitted,
+            deadline: entry.deadline,
+            control: entry.job.options.clone(),
+            ended: None,
+        };
+        Some((running, entry.job))
+    }
+
+    /// Takes an entry out of whichever queue it stands in.
+    pub(super) fn unqueue(&mut self, index: usize) {
+        let Some(entry) = self.entries[index].as_ref() else { return };
+        match State::item(entry, index) {
+            Some(_) if entry.urgent => self.urgent.retain(|other| *other != index),
+            Some(item) => {
+                self.flows[entry.flow].queue.remove(&item);
+            }
+            None => self.flows[entry.flow].line.retain(|other| *other != index),
+        }
+    }
+
+    /// Puts a request on a free lane.
+    pub(super) fn occupy(&mut self, lane: usize, running: Running, job: Job, now: Time) -> Work {
+        let slot = &mut self.lanes[lane];
+        slot.busy = true;
+        slot.waking = false;
+        slot.since = now;
+        let engine = slot.engine.take();
+        self.mark_running(lane, running, now);
+        Work { lane, jobs: SmallVec::from_iter([job]), engine }
+    }
+
+    fn mark_running(&mut self, lane: usize, running: Running, now: Time) {
+        self.count(running.key, |counters| counters.running += 1);
+        if let Some(key) = running.key {
+            self.keys.get_mut(key).running += 1;
+        }
+        self.histograms.queue.record(now.saturating_sub(running.submitted));
+        self.lanes[lane].running.push(running);
+    }
+
+    /// Wakes as many sleeping workers as there is work for, and hands work to callers parked on their own requests.
+    pub(super) fn kick(&mut self, now: Time, fx: &mut Effects) {
+        if self.waiting() == 0 {
+            return;
+        }
+        let waking = self.lanes.iter().filter(|lane| lane.waking && !lane.busy).count();
+        let mut unclaimed = self.waiting().saturating_sub(waking);
+        if unclaimed == 0 || (self.urgent.is_empty() && self.peek().is_none()) {
+            return;
+        }
+        for number in 0..self.lanes.len() {
+            let lane = &mut self.lanes[number];
+            if unclaimed == 0 {
+                break;
+            }
+            if lane.busy || lane.gone {
+                continue;
+            }
+            if lane.worker && lane.parked {
+                lane.parked = false;
+                lane.waking = true;
+                fx.wake.push(number);
+                unclaimed -= 1;
+            } else if !lane.worker && self.callers > 0 {
+                unclaimed -= usize::from(self.grant(number, now, fx));
+            }
+        }
+    }
+
+    /// Gives a callers' lane to the first waiting request whose own thread is parked on it.
+    fn grant(&mut self, lane: usize, now: Time, fx: &mut Effects) -> bool {
+        if self.gated() {
+            return false;
+        }
+        let wanted = |item: &Item| {
+            let entry = self.entries[item.index].as_ref();
+            entry.is_some_and(|entry| {
+                entry.caller
+                    && entry.any_lane
+                    && entry.deadline.is_none_or(|at| at > now)
+                    && self.may_start(item)
+            })
+        };
+        let Some(item) = self.flows.iter().find_map(|flow| flow.queue.find(wanted)) else { return false };
+        let Some((running, job)) = self.start(item.index, fx) else { return false };
+        let slot = running.slot.clone();
+        let work = self.occupy(lane, running, job, now);
+        if let Some(slot) = slot {
+            fx.grants.push((slot, work));
+        }
+        true
+    }
+
+    /// Lets the thread that waits for a request run it on the spot: when it is next and a lane is free, or,
+    /// on the delivery thread (`ahead`), whenever a lane is free. Otherwise notes that the thread will park.
+    pub(crate) fn claim(
+        &mut self,
+        slot: &Arc<Slot>,
+        ahead: bool,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Option<Work> {
+        let entry = self.entry(slot.index, slot.id)?;
+        let item = State::item(entry, slot.index)?;
+        let (any_lane, urgent, expired) =
+            (entry.any_lane, entry.urgent, entry.deadline.is_some_and(|at| at <= now));
+        let next = ahead || (self.urgent.is_empty() && self.peek().is_some_and(|(_, next)| next == item));
+        match self.free_lane(any_lane || ahead).filter(|_| next && !expired) {
+            Some(lane) => {
+                let (running, job) = self.start(slot.index, fx)?;
+                let work = self.occupy(lane, running, job, now);
+                self.kick(now, fx);
+                Some(work)
+            }
+            None => {
+                if ahead && !urgent {
+                    self.unqueue(slot.index);
+                    self.urgent.push_back(slot.index);
+                }
+                if let Some(entry) = self.entries[slot.index].as_mut() {
+                    entry.urgent |= ahead;
+                    self.callers += usize::from(!entry.caller);
+                    entry.caller = true;
+                }
+                None
+            }
+        }
+    }
+
+    /// The thread that parked on a request has left.
+    pub(crate) fn unclaim(&mut self, slot: &Slot) {
+        let (index, id) = (slot.index, slot.id);
+        if let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut).filter(|e| e.id == id) {
+            self.callers -= usize::from(entry.caller);
+            entry.caller = false;
+        }
+    }
+
+    /// What a worker finds when it comes back: work, a place to sleep (`may_park`), or the end.
+    pub(crate) fn turn(&mut self, lane: usize, may_park: bool, now: Time, fx: &mut Effects) -> Turn {
+        self.lanes[lane].waking = false;
+        self.lanes[lane].parked = false;
+        if let Some(work) = self.next(lane, now, fx) {
+            self.kick(now, fx);
+            return Turn::Work(work);
+        }
+        if self.phase > Phase::Open && self.waiting() == 0 && !self.lanes[lane].busy {
+            self.lanes[lane].gone = true;
+            fx.settled = true;
+            return Turn::Leave;
+        }
+        self.lanes[lane].parked = may_park;
+        Turn::Park
+    }
+}
+
+/// What a worker does next.
+pub(crate) enum Turn {
+    Work(Work),
+    Park,
+    Leave,
+}

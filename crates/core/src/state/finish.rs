@@ -1,0 +1,196 @@
+//! Endings: of waiting requests, of running ones, and of callbacks.
+
+use super::admit::end_of;
+use super::{Delivery, Effects, Phase, Running, State};
+use crate::engine::Job;
+use crate::error::{Error, ErrorKind};
+use crate::metrics::End;
+use crate::request::{Outcome, Ticket, Time, Timing};
+use crate::schedule::KeyId;
+use crate::slot::SlotRef;
+use crate::worker::Work;
+
+/// An ending on its way to a counter or to delivery.
+pub(super) struct Settled {
+    pub(super) ticket: Ticket,
+    pub(super) key: Option<KeyId>,
+    pub(super) priority: i32,
+    pub(super) callback: bool,
+    pub(super) ordered: bool,
+    pub(super) end: End,
+    pub(super) timing: Timing,
+}
+
+impl State {
+    /// Ends a request that waits, and lets the line move up into its place.
+    pub(super) fn end_waiting(&mut self, index: usize, outcome: Outcome, now: Time, fx: &mut Effects) {
+        let Some(entry) = self.entries[index].as_ref() else { return };
+        let flow = entry.flow;
+        if let Some(at) = entry.due() {
+            self.deadlines.remove(at, entry.id);
+        }
+        self.unqueue(index);
+        self.end_unqueued(index, outcome, now, fx);
+        self.move_line(flow, fx);
+        self.look_at_end(fx);
+    }
+
+    /// While closing: once nothing waits, sleeping workers may leave and whoever waits for the end may look.
+    pub(super) fn look_at_end(&mut self, fx: &mut Effects) {
+        if self.phase > Phase::Open {
+            fx.settled = true;
+            fx.deliver = true;
+            if self.waiting() == 0 {
+                self.wake_everyone(fx);
+            }
+        }
+    }
+
+    /// Counts an ending: at once when its caller holds the slot, else when its callback has returned.
+    pub(super) fn settle(&mut self, settled: &Settled, slot: Option<&SlotRef>, fx: &mut Effects) {
+        let Settled { ticket, key, timing, .. } = *settled;
+        let ended = timing.ended.unwrap_or(timing.submitted);
+        let Some(slot) = slot.filter(|_| settled.callback) else {
+            self.count(key, |counters| counters.end(settled.end));
+            self.histograms.total.record(ended.saturating_sub(timing.submitted));
+            self.release(key);
+            return;
+        };
+        self.count(key, |counters| counters.undelivered += 1);
+        self.notices += usize::from(matches!(settled.end, End::Dropped(_)));
+        let delivery = Delivery {
+            slot: SlotRef::clone(slot),
+            ticket,
+            end: settled.end,
+            key,
+            submitted: timing.submitted,
+            ended,
+        };
+        if settled.ordered {
+            self.reorder(settled, delivery);
+        } else {
+            self.ready.push_back(delivery);
+        }
+        fx.deliver |= !self.ready.is_empty();
+    }
+
+    fn reorder(&mut self, settled: &Settled, delivery: Delivery) {
+        let consumer = (settled.key, settled.priority);
+        let Some(order) = self.consumers.get_mut(&consumer) else { return };
+        order.fill(settled.ticket, delivery);
+        while let Some(next) = order.pop() {
+            self.ready.push_back(next);
+        }
+        if order.is_empty() {
+            self.consumers.remove(&consumer);
+        }
+    }
+
+    fn release(&mut self, key: Option<KeyId>) {
+        if let Some(key) = key {
+            self.keys.release(key);
+        }
+    }
+
+    /// The engine has returned: the lane is free, and what has not ended yet ends now. Returns the outcome
+    /// of a request that its own caller ran without a slot.
+    pub(crate) fn complete(&mut self, work: &mut Work, now: Time, fx: &mut Effects) -> Option<Outcome> {
+        let lane = &mut self.lanes[work.lane];
+        lane.engine = work.engine.take();
+        lane.busy = false;
+        lane.runs += 1;
+        let since = lane.since;
+        let took = now.saturating_sub(since);
+        lane.busy_time += took;
+        self.histograms.run.record(took);
+        self.usual_run = Some(self.usual_run.map_or(took, |usual| (usual * 7 + took) / 8));
+        let running = std::mem::take(&mut lane.running);
+        if running.iter().any(|one| one.ended.is_some())
+            && let Some(control) = &lane.control
+        {
+            control.reset();
+        }
+        let mut inline = None;
+        for (running, job) in running.into_iter().zip(work.jobs.iter_mut()) {
+            inline = self.finish(running, job, since, now, fx).or(inline);
+        }
+        self.look_at_end(fx);
+        self.kick(now, fx);
+        inline
+    }
+
+    /// Ends one request that its engine has answered, unless it ended before.
+    fn finish(
+        &mut self,
+        running: Running,
+        job: &mut Job,
+        since: Time,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Option<Outcome> {
+        if let Some(key) = running.key {
+            self.keys.get_mut(key).running -= 1;
+        }
+        if let Some(ended) = running.ended {
+            return running.slot.is_none().then_some(ended);
+        }
+        if let Some(at) = running.deadline {
+            self.deadlines.remove(at, running.id);
+        }
+        let outcome = match job.result.take() {
+            Some(Ok(values)) => Outcome::Done(values),
+            Some(Err(error)) => Outcome::Failed(error),
+            None => Outcome::Failed(Error::new(ErrorKind::Engine, "the engine gave no answer")),
+        };
+        self.count(running.key, |counters| counters.running -= 1);
+        let timing = Timing { submitted: running.submitted, started: Some(since), ended: Some(now) };
+        let settled = Settled {
+            ticket: running.ticket,
+            key: running.key,
+            priority: running.priority,
+            callback: running.callback,
+            ordered: running.ordered,
+            end: end_of(&outcome),
+            timing,
+        };
+        self.settle(&settled, running.slot.as_ref(), fx);
+        match running.slot {
+            Some(slot) => {
+                fx.fills.push((slot, outcome, timing));
+                None
+            }
+            None => Some(outcome),
+        }
+    }
+
+    /// Takes outcomes whose callbacks are to be called, at most `most`.
+    pub(crate) fn take_ready(&mut self, most: usize, into: &mut Vec<Delivery>) {
+        let count = most.min(self.ready.len());
+        self.delivering += count;
+        into.extend(self.ready.drain(..count));
+    }
+
+    /// A callback has returned; `raised` says how.
+    pub(crate) fn delivered(&mut self, delivery: &Delivery, raised: bool, now: Time, fx: &mut Effects) {
+        self.delivering -= 1;
+        self.notices -= usize::from(matches!(delivery.end, End::Dropped(_)));
+        self.count(delivery.key, |counters| {
+            counters.undelivered -= 1;
+            counters.end(delivery.end);
+            counters.callback_errors += u64::from(raised);
+        });
+        self.histograms.delivery.record(now.saturating_sub(delivery.ended));
+        self.histograms.total.record(now.saturating_sub(delivery.submitted));
+        self.release(delivery.key);
+        for flow in 0..self.flows.len() {
+            self.move_line(flow, fx);
+        }
+        self.kick(now, fx);
+        self.look_at_end(fx);
+    }
+
+    /// True when no callback will ever be due again.
+    pub(crate) fn delivery_over(&self) -> bool {
+        self.phase > Phase::Open && self.waiting() == 0 && self.running() == 0 && self.ready.is_empty()
+    }
+}

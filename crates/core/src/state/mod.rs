@@ -1,0 +1,381 @@
+//! The one lock's contents, and the transitions that change them.
+//!
+//! Every transition is called under the lock with the time as an argument, decides, and writes down in
+//! [`Effects`] what is to be done after the lock is released (invariant 3): `lock -> transition -> unlock -> act`.
+
+mod admit;
+mod control;
+mod dispatch;
+mod finish;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::admission::{Overflow, Patience};
+use crate::deadlines::Deadlines;
+use crate::engine::{Control, Job, Lane};
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::metrics::{Counters, End, Histogram};
+use crate::reorder::Reorder;
+use crate::request::{Outcome, StreamKey, Ticket, Time, Timing};
+use crate::schedule::{Item, KeyId, Queue};
+use crate::slot::{SlotRef, Tag};
+use crate::worker::Work;
+
+pub(crate) use control::Aim;
+pub(crate) use dispatch::Turn;
+
+/// A flow's own bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct FlowConfig {
+    /// Waiting requests, at least 1.
+    pub queue_depth: usize,
+    /// What happens to one more.
+    pub overflow: Overflow,
+}
+
+/// A session's bounds, fixed at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Lanes with a worker of their own. Lane numbers `0..workers`.
+    pub workers: usize,
+    /// Further lanes that only threads which wait for their own answer may use.
+    pub caller_lanes: usize,
+    /// The session's own flow, number 0.
+    pub flow: FlowConfig,
+    /// Undelivered outcomes at which lanes start nothing new.
+    pub delivery_depth: usize,
+    /// Callbacks in submission order.
+    pub ordered: bool,
+    /// One request of a stream key at a time.
+    pub serial: bool,
+    /// How many requests a lane takes at once.
+    pub max_batch: usize,
+    /// How long a worker or a waiting thread spins before it parks.
+    pub spin: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            workers: 1,
+            caller_lanes: 0,
+            flow: FlowConfig { queue_depth: 4, overflow: Overflow::Block },
+            delivery_depth: 4,
+            ordered: true,
+            serial: false,
+            max_batch: 1,
+            spin: Duration::ZERO,
+        }
+    }
+}
+
+/// How a request is handed in, beside what it is.
+pub struct Manner {
+    /// The flow that admits it.
+    pub flow: usize,
+    /// Whether the caller may wait for room.
+    pub patience: Patience,
+    /// Until when it waits for room; `None` for ever.
+    pub room_until: Option<Time>,
+    /// A callback of the door; the request counts as undelivered until it has returned.
+    pub callback: Option<Tag>,
+    /// True when the caller waits for the answer itself, so that any lane will do.
+    pub any_lane: bool,
+    /// Ahead of everything, past every bound: the delivery thread waits for it.
+    pub urgent: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Manner {
+            flow: 0,
+            patience: Patience::Never,
+            room_until: None,
+            callback: None,
+            any_lane: false,
+            urgent: false,
+        }
+    }
+}
+
+/// A request that has not started.
+pub(crate) struct Entry {
+    id: u64,
+    /// `None` while it stands in the line for room.
+    ticket: Option<Ticket>,
+    flow: usize,
+    priority: i32,
+    stream: Option<StreamKey>,
+    /// The stream key's number, from admission on.
+    key: Option<KeyId>,
+    job: Job,
+    slot: SlotRef,
+    callback: bool,
+    /// It holds a place in its consumer's order.
+    ordered: bool,
+    any_lane: bool,
+    /// A thread is parked on its slot and would run it.
+    caller: bool,
+    /// It stands in the urgent queue.
+    urgent: bool,
+    submitted: Time,
+    deadline: Option<Time>,
+    room_until: Option<Time>,
+}
+
+impl Entry {
+    /// When the timer has to look at it.
+    fn due(&self) -> Option<Time> {
+        match (self.ticket, self.room_until, self.deadline) {
+            (None, Some(room), Some(deadline)) => Some(room.min(deadline)),
+            (None, Some(room), None) => Some(room),
+            (_, _, deadline) => deadline,
+        }
+    }
+}
+
+/// A request that a lane holds.
+pub(crate) struct Running {
+    id: u64,
+    ticket: Ticket,
+    key: Option<KeyId>,
+    priority: i32,
+    /// `None` when the thread that runs it is the one that waits for it.
+    slot: Option<SlotRef>,
+    callback: bool,
+    ordered: bool,
+    submitted: Time,
+    deadline: Option<Time>,
+    control: Option<std::sync::Arc<dyn Control>>,
+    /// It ended before its engine returned; the answer goes nowhere (invariant 5).
+    ended: Option<Outcome>,
+}
+
+/// A lane, as the state sees it.
+pub(crate) struct LaneSlot {
+    /// The engine's lane while nobody runs on it.
+    engine: Option<Box<dyn Lane>>,
+    control: Option<std::sync::Arc<dyn Control>>,
+    /// It has a worker thread of its own.
+    worker: bool,
+    busy: bool,
+    /// Its worker sleeps.
+    parked: bool,
+    /// Its worker was woken and has not come yet.
+    waking: bool,
+    /// Its worker has left.
+    gone: bool,
+    running: SmallVec<[Running; 1]>,
+    since: Time,
+    busy_time: Duration,
+    runs: u64,
+}
+
+/// One admission queue.
+struct Flow {
+    config: FlowConfig,
+    queue: Queue,
+    /// Callers waiting for room, by place in `entries`, first come first.
+    line: VecDeque<usize>,
+    open: bool,
+}
+
+/// How far closing has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Admitting.
+    Open,
+    /// Not admitting; finishing what was admitted.
+    Draining,
+    /// Everything has ended.
+    Closed,
+}
+
+/// An outcome whose callback is to be called.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The request's cell, with outcome and callbacks.
+    pub slot: SlotRef,
+    /// Its ticket.
+    pub ticket: Ticket,
+    end: End,
+    key: Option<KeyId>,
+    submitted: Time,
+    ended: Time,
+}
+
+/// What is to be done once the lock is released.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) wake: SmallVec<[usize; 4]>,
+    pub(crate) fills: SmallVec<[(SlotRef, Outcome, Timing); 1]>,
+    pub(crate) admits: SmallVec<[SlotRef; 1]>,
+    pub(crate) refusals: SmallVec<[(SlotRef, Error); 1]>,
+    pub(crate) grants: SmallVec<[(SlotRef, Work); 1]>,
+    /// Jobs of requests that never started: their inputs are dropped without the lock.
+    pub(crate) jobs: SmallVec<[Job; 1]>,
+    pub(crate) deliver: bool,
+    /// Somebody who waits for the end may want to look.
+    pub(crate) settled: bool,
+    /// The timer is to look at this time at the latest.
+    pub(crate) arm: Option<Time>,
+}
+
+/// Histograms of where requests spend their time.
+#[derive(Default, Clone)]
+pub(crate) struct Histograms {
+    pub(crate) queue: Histogram,
+    pub(crate) run: Histogram,
+    pub(crate) delivery: Histogram,
+    pub(crate) total: Histogram,
+}
+
+/// Everything that changes.
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) phase: Phase,
+    flows: Vec<Flow>,
+    /// The flow that was served last.
+    last_flow: usize,
+    urgent: VecDeque<usize>,
+    entries: Vec<Option<Entry>>,
+    free: Vec<usize>,
+    pub(crate) lanes: Vec<LaneSlot>,
+    pub(crate) counters: Counters,
+    pub(crate) keys: Keys,
+    consumers: HashMap<(Option<KeyId>, i32), Reorder<Delivery>>,
+    ready: VecDeque<Delivery>,
+    /// Callbacks being called now.
+    delivering: usize,
+    /// Drop notices among the undelivered.
+    notices: usize,
+    deadlines: Deadlines,
+    /// What the timer was last told.
+    armed: Option<Time>,
+    next_ticket: Ticket,
+    next_id: u64,
+    /// Entries with `caller` set.
+    callers: usize,
+    pub(crate) histograms: Histograms,
+    /// How long this model usually runs; `None` before the first run.
+    pub(crate) usual_run: Option<Duration>,
+}
+
+impl State {
+    pub(crate) fn new(config: Config, lanes: Vec<Option<Box<dyn Lane>>>) -> Self {
+        let workers = config.workers;
+        let lanes = lanes.into_iter().enumerate().map(|(number, engine)| LaneSlot {
+            control: engine.as_ref().and_then(|lane| lane.control()),
+            engine,
+            worker: number < workers,
+            busy: false,
+            parked: false,
+            waking: false,
+            gone: false,
+            running: SmallVec::new(),
+            since: Time::ZERO,
+            busy_time: Duration::ZERO,
+            runs: 0,
+        });
+        let flow = Flow { config: config.flow, queue: Queue::default(), line: VecDeque::new(), open: true };
+        State {
+            phase: Phase::Open,
+            flows: vec![flow],
+            last_flow: 0,
+            urgent: VecDeque::new(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            lanes: lanes.collect(),
+            counters: Counters::default(),
+            keys: Keys::default(),
+            consumers: HashMap::new(),
+            ready: VecDeque::new(),
+            delivering: 0,
+            notices: 0,
+            deadlines: Deadlines::default(),
+            armed: None,
+            next_ticket: 0,
+            next_id: 0,
+            callers: 0,
+            histograms: Histograms::default(),
+            usual_run: None,
+            config,
+        }
+    }
+
+    /// Applies a change to the session's counters and to its key's.
+    fn count(&mut self, key: Option<KeyId>, change: impl Fn(&mut Counters)) {
+        change(&mut self.counters);
+        if let Some(key) = key {
+            change(&mut self.keys.get_mut(key).counters);
+        }
+    }
+
+    fn item(entry: &Entry, index: usize) -> Option<Item> {
+        Some(Item { ticket: entry.ticket?, index, priority: entry.priority, key: entry.key })
+    }
+
+    fn entry(&self, index: usize, id: u64) -> Option<&Entry> {
+        self.entries.get(index)?.as_ref().filter(|entry| entry.id == id)
+    }
+
+    fn take_entry(&mut self, index: usize) -> Option<Entry> {
+        let entry = self.entries.get_mut(index)?.take()?;
+        self.free.push(index);
+        self.callers -= usize::from(entry.caller);
+        Some(entry)
+    }
+
+    fn rearm(&mut self, fx: &mut Effects) {
+        if let Some(at) = self.deadlines.next().filter(|at| self.armed.is_none_or(|armed| *at < armed)) {
+            self.armed = Some(at);
+            fx.arm = Some(at);
+        }
+    }
+
+    /// Requests that wait, in every flow.
+    pub(crate) fn waiting(&self) -> usize {
+        self.counters.waiting as usize
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.counters.running as usize
+    }
+
+    /// The engine's lanes that nobody is using, to be dropped without the lock.
+    pub(crate) fn take_engines(&mut self) -> Vec<Box<dyn Lane>> {
+        self.lanes.iter_mut().filter_map(|lane| lane.engine.take()).collect()
+    }
+
+    pub(crate) fn lane_line(&self, lane: usize, now: Time) -> LaneStats {
+        let slot = &self.lanes[lane];
+        let live = slot.running.iter().any(|running| running.ended.is_none());
+        let state = match () {
+            () if slot.busy && live => "running",
+            () if slot.busy => "overrun",
+            () if slot.gone => "closed",
+            () => "idle",
+        };
+        let current = if slot.busy { now.saturating_sub(slot.since) } else { Duration::ZERO };
+        LaneStats { id: lane, state, runs: slot.runs, busy: slot.busy_time + current, worker: slot.worker }
+    }
+}
+
+/// A lane in `stats()`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneStats {
+    /// Its number.
+    pub id: usize,
+    /// `idle`, `running`, `overrun` (its request ended before the engine returned), `closed`.
+    pub state: &'static str,
+    /// Batches it has run.
+    pub runs: u64,
+    /// Time it was busy since the session's start.
+    pub busy: Duration,
+    /// False for a lane that only waiting callers use.
+    pub worker: bool,
+}
