@@ -23,7 +23,7 @@ pub struct Load {
     pub depth: usize,
     /// Callers already waiting for room.
     pub line: usize,
-    /// Drop notices that wait for their callbacks.
+    /// Requests that ended without running (dropped, expired, cancelled) and wait for their callbacks.
     pub notices: usize,
 }
 
@@ -54,25 +54,39 @@ pub enum Decision {
     Refuse,
 }
 
-/// At most this many drop notices per place in the queue wait for callbacks; then policies act like `Block`.
+/// At most this many notices per place in the queue wait for callbacks; then every policy acts like `Block`.
 pub const NOTICES_PER_PLACE: usize = 16;
+
+impl Load {
+    /// True when one more may go into the queue.
+    pub fn has_room(&self) -> bool {
+        self.waiting < self.depth && !self.is_noticed()
+    }
+
+    /// True when so many requests ended without running and wait for their callbacks that no more may join them.
+    pub fn is_noticed(&self) -> bool {
+        self.notices >= self.depth.max(1).saturating_mul(NOTICES_PER_PLACE)
+    }
+}
 
 /// Decides what happens to one more request. Nobody overtakes the line of callers that wait for room.
 pub fn decide(policy: Overflow, load: Load, patience: Patience) -> Decision {
+    let spare = load.waiting < load.depth.saturating_mul(2) && !load.is_noticed();
     match patience {
-        _ if load.waiting < load.depth && load.line == 0 => Decision::Admit,
-        Patience::Delivery if load.waiting < load.depth.saturating_mul(2) => Decision::Admit,
+        _ if load.has_room() && load.line == 0 => Decision::Admit,
+        Patience::Delivery if spare => Decision::Admit,
         Patience::Wait | Patience::Never | Patience::Delivery => overflow(policy, load, patience),
     }
 }
 
 fn overflow(policy: Overflow, load: Load, patience: Patience) -> Decision {
     let waits = if patience == Patience::Wait { Decision::Line } else { Decision::Refuse };
-    let noticed = load.notices >= load.depth.max(1).saturating_mul(NOTICES_PER_PLACE);
     match policy {
         Overflow::Block => waits,
         Overflow::Raise => Decision::Refuse,
-        Overflow::DropOldest | Overflow::DropNewest if noticed => waits,
+        Overflow::DropOldest | Overflow::DropNewest if load.is_noticed() => waits,
+        // The victim's place belongs to whoever has waited longest.
+        Overflow::DropOldest if load.line > 0 => waits,
         Overflow::DropOldest if load.waiting > 0 => Decision::Displace,
         Overflow::DropOldest | Overflow::DropNewest => Decision::DropNew,
     }

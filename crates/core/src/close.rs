@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct CloseReport {
     /// True when everything that was admitted ran to its own end.
     pub drained: bool,
-    /// Requests that were cancelled because the time was up.
+    /// Requests that closing cancelled: because it was not to drain, or because the time was up.
     pub cancelled: u64,
     /// Lanes whose engine has not returned; they are left to themselves.
     pub abandoned: Vec<usize>,
@@ -34,19 +34,16 @@ impl Shared {
     /// Waits until all work has ended; cancels the rest when the time is up, and abandons what does not return.
     pub fn finish_close(self: &Arc<Self>, timeout: Option<Duration>) -> CloseReport {
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let before = lock(&self.state).counters.cancelled;
-        let mut report = CloseReport { drained: true, ..CloseReport::default() };
+        self.begin_close(true);
         if !self.wait_for(until, |state| state.quiet()) {
-            report.drained = false;
             self.begin_close(false);
             self.wait_for(Instant::now().checked_add(GRACE), |state| state.quiet() && state.left());
         }
         self.wait_for(Instant::now().checked_add(GRACE), |state| state.left() || !state.stuck().is_empty());
         let mut state = lock(&self.state);
         state.phase = Phase::Closed;
-        report.abandoned = state.stuck();
-        report.cancelled = state.counters.cancelled.saturating_sub(before);
-        report.drained &= report.cancelled == 0;
+        let (abandoned, cancelled) = (state.stuck(), state.cut);
+        let report = CloseReport { drained: cancelled == 0 && abandoned.is_empty(), cancelled, abandoned };
         let lanes = state.take_engines();
         drop(state);
         drop(lanes);

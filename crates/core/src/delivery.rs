@@ -13,13 +13,24 @@ impl Shared {
         loop {
             state.take_ready(most, into);
             if !into.is_empty() {
-                return true;
+                break;
             }
             if state.delivery_over() {
                 return false;
             }
+            state.listening = true;
             state = wait(&self.delivery_bell, state, None);
         }
+        drop(state);
+        // The state knew of the ending before the slot was filled.
+        into.iter().for_each(|delivery| delivery.slot.wait_filled());
+        true
+    }
+
+    /// Takes outcomes whose callbacks are due now, at most `most` of them.
+    pub fn try_deliveries(self: &Arc<Self>, most: usize, into: &mut Vec<Delivery>) {
+        lock(&self.state).take_ready(most, into);
+        into.iter().for_each(|delivery| delivery.slot.wait_filled());
     }
 
     /// A callback has returned: the request is handed over. `raised` says that it raised.

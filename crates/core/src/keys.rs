@@ -16,7 +16,7 @@ pub struct KeyState {
     pub key: Option<StreamKey>,
     /// Its counters.
     pub counters: Counters,
-    /// Admitted and not delivered yet.
+    /// Admitted and not delivered yet, plus those on a lane (an overrun is delivered before it leaves its lane).
     live: usize,
     /// True while it stands in the line of idle keys (it may have become live again since).
     idle: bool,
@@ -69,6 +69,19 @@ impl Keys {
             let Some(oldest) = self.idle.pop_front() else { return };
             self.fold(oldest);
         }
+    }
+
+    /// One request of the key is on a lane until [`Keys::stop`].
+    pub fn start(&mut self, id: KeyId) {
+        let state = &mut self.states[id as usize];
+        state.running += 1;
+        state.live += 1;
+    }
+
+    /// One request of the key has left its lane.
+    pub fn stop(&mut self, id: KeyId) {
+        self.states[id as usize].running -= 1;
+        self.release(id);
     }
 
     fn fold(&mut self, id: KeyId) {

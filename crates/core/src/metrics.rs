@@ -156,7 +156,7 @@ impl Histogram {
         let mut seen = 0;
         for (bucket, count) in self.buckets.iter().enumerate() {
             seen += count;
-            if seen >= rank {
+            if seen >= rank && bucket + 1 < self.buckets.len() {
                 return Duration::from_nanos(bucket_top(bucket).min(self.max));
             }
         }

@@ -79,13 +79,16 @@ impl Shared {
         let mut fx = Effects::default();
         let mut state = lock(&self.state);
         let result = transition(&mut state, now, &mut fx);
-        self.publish(&state);
+        self.publish(&mut state, &mut fx);
         drop(state);
         self.apply(fx);
         result
     }
 
-    fn publish(&self, state: &State) {
+    /// The last thing done under the lock.
+    fn publish(&self, state: &mut State, fx: &mut Effects) {
+        // A thread that does not sleep needs no wake-up; it looks before it sleeps.
+        fx.deliver &= std::mem::take(&mut state.listening);
         self.waiting.store(state.waiting() as u64, Ordering::Relaxed);
         let usual = state.usual_run.map_or(0, |usual| usual.as_nanos().clamp(1, u128::from(u64::MAX)) as u64);
         self.usual.store(usual, Ordering::Relaxed);
@@ -104,8 +107,8 @@ impl Shared {
         for (slot, outcome, timing) in fx.fills {
             slot.fill(outcome, timing);
         }
-        for (slot, work) in fx.grants {
-            slot.grant(work);
+        for slot in fx.grants {
+            slot.wake_granted();
         }
         if fx.deliver {
             self.delivery_bell.notify_all();
@@ -127,6 +130,11 @@ impl Shared {
 
     #[cfg(loom)]
     pub(crate) fn arm(self: &Arc<Self>, _at: Time) {}
+
+    /// The loaded model; `None` for lanes without an engine, and after close.
+    pub fn engine(&self) -> Option<std::sync::Arc<dyn Engine>> {
+        lock(&self.engine).clone()
+    }
 
     /// Time on this session's clock.
     pub fn now(&self) -> Time {
@@ -165,6 +173,11 @@ impl Shared {
     /// `Closed`.
     pub fn open_flow(self: &Arc<Self>, config: FlowConfig) -> Result<usize, Error> {
         self.act(|state, _, _| state.open_flow(config))
+    }
+
+    /// Admits nothing more to a flow; what waits in it still runs. Its number may be given out again.
+    pub fn close_flow(self: &Arc<Self>, flow: usize) {
+        self.act(|state, _, fx| state.close_flow(flow, fx));
     }
 
     /// Takes a lane for a request that the calling thread runs itself: when nothing waits and a lane is free.
@@ -229,7 +242,7 @@ impl Shared {
         loop {
             let mut fx = Effects::default();
             let turn = state.turn(lane, true, self.clock.now(), &mut fx);
-            self.publish(&state);
+            self.publish(&mut state, &mut fx);
             match turn {
                 Turn::Work(work) => {
                     drop(state);
@@ -260,12 +273,12 @@ impl Shared {
             if how.execute && !slot.is_ended() {
                 let claimed = self.act(|state, now, fx| state.claim(slot, how.ahead, now, fx));
                 if let Some(work) = claimed {
-                    self.run(work);
+                    self.run(work, slot);
                     continue;
                 }
             }
             match slot.wait(Milestone::Ended, until, self.patience()) {
-                Seen::Granted(work) => self.run(work),
+                Seen::Granted(work) => self.run(work, slot),
                 seen => return seen,
             }
         }
@@ -279,8 +292,11 @@ impl Shared {
         }
     }
 
-    fn run(self: &Arc<Self>, mut work: Work) {
-        work.run();
+    /// Runs work on the thread that waits for it; what ended before it came here never starts.
+    fn run(self: &Arc<Self>, mut work: Work, slot: &Slot) {
+        if !slot.is_ended() {
+            work.run();
+        }
         self.complete(work);
     }
 
@@ -288,7 +304,7 @@ impl Shared {
     pub fn leave(self: &Arc<Self>, slot: &Slot) {
         self.act(|state, _, _| state.unclaim(slot));
         if let Some(work) = slot.take_grant() {
-            self.run(work);
+            self.run(work, slot);
         }
     }
 
@@ -314,7 +330,11 @@ impl Shared {
 
     /// Adds a callback to a request. Gives it back when the request has ended: the caller calls it then.
     pub fn attach(self: &Arc<Self>, slot: &SlotRef, tag: Tag) -> Option<Tag> {
-        self.act(|state, _, _| state.attach(slot, tag))
+        let late = self.act(|state, _, _| state.attach(slot, tag));
+        if late.is_some() {
+            slot.wait_filled();
+        }
+        late
     }
 
     /// Counters, lanes and times, taken together under the lock.

@@ -56,22 +56,18 @@ impl Level {
         }
     }
 
-    /// The position in the ring and the item that goes next: the first party whose head may start.
-    fn next(&self, may_start: &mut impl FnMut(&Item) -> bool) -> Option<(usize, Item)> {
-        self.ring.iter().enumerate().find_map(|(turn, key)| {
+    /// The item that goes next: the first party's whose head may start.
+    fn next(&self, may_start: &mut impl FnMut(&Item) -> bool) -> Option<Item> {
+        self.ring.iter().find_map(|key| {
             let head = *self.queue(*key)?.front()?;
-            may_start(&head).then_some((turn, head))
+            may_start(&head).then_some(head)
         })
     }
 
-    /// Takes the head of the party at `turn`; the party goes to the end of the ring.
-    fn take(&mut self, turn: usize) {
-        let Some(key) = self.ring.remove(turn) else { return };
-        let queue = self.queue_mut(key);
-        queue.pop_front();
-        if queue.is_empty() {
-            self.forget(key);
-        } else {
+    /// The party goes to the end of the ring, if anything of it is left.
+    fn end_turn(&mut self, key: Option<KeyId>) {
+        if let Some(turn) = self.ring.iter().position(|other| *other == key) {
+            self.ring.remove(turn);
             self.ring.push_back(key);
         }
     }
@@ -131,29 +127,28 @@ impl Queue {
 
     /// The request that goes next, left where it is.
     pub fn peek(&self, mut may_start: impl FnMut(&Item) -> bool) -> Option<Item> {
-        self.levels.iter().find_map(|level| level.next(&mut may_start)).map(|(_, item)| item)
+        self.levels.iter().find_map(|level| level.next(&mut may_start))
     }
 
-    /// Takes the request that goes next.
-    pub fn pop(&mut self, mut may_start: impl FnMut(&Item) -> bool) -> Option<Item> {
-        for level in &mut self.levels {
-            if let Some((turn, item)) = level.next(&mut may_start) {
-                level.take(turn);
-                self.len -= 1;
-                self.tidy();
-                return Some(item);
-            }
-        }
-        None
+    /// Takes a request to run it: whoever it belongs to has had its turn. False when it does not wait here.
+    pub fn take(&mut self, item: &Item) -> bool {
+        self.extract(item, true)
     }
 
-    /// Takes one request out of turn. False when it does not wait here.
+    /// Takes a request that will not run. False when it does not wait here.
     pub fn remove(&mut self, item: &Item) -> bool {
+        self.extract(item, false)
+    }
+
+    fn extract(&mut self, item: &Item, turn_over: bool) -> bool {
         let place = self.levels.partition_point(|level| level.priority > item.priority);
         let Some(level) = self.levels.get_mut(place).filter(|level| level.priority == item.priority) else {
             return false;
         };
         let removed = level.remove(item);
+        if removed && turn_over {
+            level.end_turn(item.key);
+        }
         self.len -= usize::from(removed);
         self.tidy();
         removed
@@ -164,6 +159,12 @@ impl Queue {
         self.levels.iter().find_map(|level| {
             level.ring.iter().filter_map(|key| level.queue(*key)).flatten().find(|item| wanted(item)).copied()
         })
+    }
+
+    /// The waiting requests of the item's key and priority, first come first.
+    pub fn party(&self, item: &Item) -> impl Iterator<Item = &Item> {
+        let level = self.levels.iter().find(|level| level.priority == item.priority);
+        level.and_then(|level| level.queue(item.key)).into_iter().flatten()
     }
 
     /// Who makes room under `drop_oldest`: the oldest of the lowest priority, of the key holding most.

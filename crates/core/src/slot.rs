@@ -249,10 +249,27 @@ impl Slot {
         }
     }
 
-    /// Hands work to the thread parked here.
+    /// Puts work here for the thread parked here. Under the state lock, so that a thread that leaves either
+    /// is no longer a candidate or finds the work; it is woken afterwards by [`Slot::wake_granted`].
     pub(crate) fn grant(&self, work: Work) {
         lock(&self.cell).grant = Some(work);
+    }
+
+    pub(crate) fn wake_granted(&self) {
         self.wake.notify_all();
+    }
+
+    /// Waits for an ending that the state has already decided: its thread is between unlocking and filling.
+    pub(crate) fn wait_filled(&self) {
+        if self.is_ended() {
+            return;
+        }
+        let mut cell = lock(&self.cell);
+        while matches!(cell.stage, Stage::Line | Stage::Admitted(_)) {
+            cell.sleepers += 1;
+            cell = wait(&self.wake, cell, None);
+            cell.sleepers -= 1;
+        }
     }
 
     /// Takes work that was granted, if the thread it was granted to does not want it any more.

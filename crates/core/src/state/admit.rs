@@ -24,34 +24,22 @@ impl State {
         now: Time,
         fx: &mut Effects,
     ) -> Result<SlotRef, Error> {
-        let Some(flow) = self.flows.get(manner.flow).filter(|flow| self.phase == Phase::Open && flow.open)
-        else {
-            self.counters.rejected += 1;
-            fx.jobs.push(job_of(request).0);
-            return Err(closed());
-        };
-        let load = Load {
-            waiting: flow.queue.len(),
-            depth: flow.config.queue_depth,
-            line: flow.line.len(),
-            notices: self.notices,
+        let open = self.flows.get(manner.flow).filter(|flow| self.phase == Phase::Open && flow.open);
+        let Some((load, policy)) = open.map(|flow| (self.load(flow), flow.config.overflow)) else {
+            return Err(self.turn_away(request, manner, closed(), fx));
         };
         let expired = request.deadline.is_some_and(|deadline| deadline <= now);
-        let decision = match admission::decide(flow.config.overflow, load, manner.patience) {
+        let decision = match admission::decide(policy, load, manner.patience) {
             _ if manner.urgent => Decision::Admit,
             decision => decision,
         };
         match decision {
-            Decision::Refuse => {
-                self.counters.rejected += 1;
-                fx.jobs.push(job_of(request).0);
-                return Err(full(load));
-            }
+            Decision::Refuse => return Err(self.turn_away(request, manner, full(load), fx)),
+            Decision::Line if expired => return Err(self.turn_away(request, manner, too_late(), fx)),
             Decision::Displace if !expired => self.displace(manner.flow, now, fx),
             _ => {}
         }
-        let lines = decision == Decision::Line && !expired;
-        let ticket = (!lines).then_some(self.next_ticket + 1);
+        let ticket = (decision != Decision::Line).then_some(self.next_ticket + 1);
         let (index, slot) = self.insert(request, manner, ticket, now);
         match decision {
             _ if expired => self.admit_and_end(index, Outcome::Expired { running: false }, now, fx),
@@ -64,6 +52,23 @@ impl State {
         }
         self.rearm(fx);
         Ok(slot)
+    }
+
+    fn load(&self, flow: &Flow) -> Load {
+        Load {
+            waiting: flow.queue.len(),
+            depth: flow.config.queue_depth,
+            line: flow.line.len(),
+            notices: self.notices,
+        }
+    }
+
+    /// Refuses a request before it has a ticket. What it brought is dropped without the lock.
+    fn turn_away(&mut self, request: Request, manner: Manner, error: Error, fx: &mut Effects) -> Error {
+        self.counters.rejected += 1;
+        fx.trash.jobs.push(job_of(request).0);
+        fx.trash.tags.extend(manner.callback);
+        error
     }
 
     fn insert(
@@ -161,12 +166,8 @@ impl State {
     /// Lets the line move up while there is room.
     pub(super) fn move_line(&mut self, flow: usize, fx: &mut Effects) {
         let mut moved = false;
-        while self.phase == Phase::Open {
-            let Flow { config, queue, line, .. } = &mut self.flows[flow];
-            if queue.len() >= config.queue_depth {
-                break;
-            }
-            let Some(index) = line.pop_front() else { break };
+        while self.phase == Phase::Open && self.load(&self.flows[flow]).has_room() {
+            let Some(index) = self.flows[flow].line.pop_front() else { break };
             if let Some(entry) = self.entries[index].as_ref()
                 && let Some(at) = entry.due()
             {
@@ -228,7 +229,12 @@ impl State {
             ended: None,
         };
         let (job, _) = job_of(request);
-        Ok(self.occupy(lane, running, job, now))
+        let work = self.occupy(lane, running, job, now);
+        if behind {
+            // The lane may have been meant for what waits.
+            self.kick(now, fx);
+        }
+        Ok(work)
     }
 
     /// Opens another admission queue on this session.
@@ -236,8 +242,27 @@ impl State {
         if self.phase != Phase::Open {
             return Err(closed());
         }
-        self.flows.push(Flow { config, queue: Queue::default(), line: Default::default(), open: true });
-        Ok(self.flows.len() - 1)
+        let fresh = Flow { config, queue: Queue::default(), line: Default::default(), open: true };
+        let spent = |flow: &Flow| !flow.open && flow.queue.is_empty() && flow.line.is_empty();
+        match self.flows.iter().position(spent) {
+            Some(flow) => {
+                self.flows[flow] = fresh;
+                Ok(flow)
+            }
+            None => {
+                self.flows.push(fresh);
+                Ok(self.flows.len() - 1)
+            }
+        }
+    }
+
+    /// Admits nothing more to a flow; what waits in it still runs. Its number may be given out again.
+    pub(crate) fn close_flow(&mut self, flow: usize, fx: &mut Effects) {
+        let Some(closing) = self.flows.get_mut(flow) else { return };
+        closing.open = false;
+        for index in std::mem::take(&mut closing.line) {
+            self.refuse(index, closed(), fx);
+        }
     }
 
     pub(super) fn end_unqueued(&mut self, index: usize, outcome: Outcome, now: Time, fx: &mut Effects) {
@@ -257,7 +282,7 @@ impl State {
         };
         self.settle(&settled, Some(&entry.slot), fx);
         fx.fills.push((entry.slot, outcome, timing));
-        fx.jobs.push(entry.job);
+        fx.trash.jobs.push(entry.job);
     }
 }
 
@@ -271,10 +296,18 @@ pub(super) fn end_of(outcome: &Outcome) -> End {
     }
 }
 
-pub(super) fn full(load: Load) -> Error {
-    let Load { waiting, depth, .. } = load;
-    let text = format!("the queue is full: {waiting} requests wait, queue_depth is {depth}");
+fn full(load: Load) -> Error {
+    let Load { waiting, depth, notices, .. } = load;
+    let text = match load.is_noticed() {
+        true => format!("no room: {notices} requests that ended without running wait for their callbacks"),
+        false => format!("the queue is full: {waiting} requests wait, queue_depth is {depth}"),
+    };
     Error::new(ErrorKind::QueueFull, text)
+}
+
+pub(super) fn too_late() -> Error {
+    let text = "the request's timeout passed while it was waiting for room";
+    Error::new(ErrorKind::Expired { running: false }, text)
 }
 
 fn job_of(request: Request) -> (Job, Option<crate::request::StreamKey>) {

@@ -1,6 +1,6 @@
 //! Cancelling, expiring, closing.
 
-use super::admit::{closed, end_of};
+use super::admit::{closed, end_of, too_late};
 use super::finish::Settled;
 use super::{Effects, Phase, State};
 use crate::error::{Error, ErrorKind};
@@ -62,15 +62,14 @@ impl State {
             timing,
         };
         let holder = running.slot.clone();
-        let own = running.control.clone();
         if let Some(at) = running.deadline {
             self.deadlines.remove(at, running.id);
         }
         // The lock is held so that the flag cannot hit the lane's next request; in a batch it would hit
         // the neighbours, so it is set once all of them have ended.
         let all_ended = slot.running.iter().all(|one| one.ended.is_some());
-        if let Some(control) = own.or_else(|| slot.control.clone()).filter(|_| all_ended) {
-            control.terminate();
+        if all_ended {
+            slot.controls().for_each(|control| control.terminate());
         }
         self.count(settled.key, |counters| counters.running -= 1);
         self.settle(&settled, holder.as_ref(), fx);
@@ -81,7 +80,7 @@ impl State {
     }
 
     /// Takes a caller out of the line: it never gets a ticket.
-    fn refuse(&mut self, index: usize, error: Error, fx: &mut Effects) {
+    pub(super) fn refuse(&mut self, index: usize, error: Error, fx: &mut Effects) {
         if let Some(entry) = self.entries[index].as_ref()
             && let Some(at) = entry.due()
         {
@@ -91,11 +90,11 @@ impl State {
         let Some(entry) = self.take_entry(index) else { return };
         self.counters.rejected += 1;
         fx.refusals.push((entry.slot, error));
-        fx.jobs.push(entry.job);
+        fx.trash.jobs.push(entry.job);
     }
 
-    /// Ends everything that the aim means; the session stays as open as it was.
-    pub(crate) fn cancel_all(&mut self, aim: Aim, now: Time, fx: &mut Effects) {
+    /// Ends everything that the aim means; the session stays as open as it was. Says how many had a ticket.
+    pub(crate) fn cancel_all(&mut self, aim: Aim, now: Time, fx: &mut Effects) -> u64 {
         let live: Vec<(usize, bool)> = self
             .entries
             .iter()
@@ -112,8 +111,9 @@ impl State {
             self.refuse(*index, error, fx);
         }
         if aim == Aim::Line {
-            return;
+            return 0;
         }
+        let live_tickets = self.counters.waiting + self.counters.running;
         for (index, _) in live.iter().filter(|(_, ticketed)| *ticketed) {
             self.end_waiting(*index, Outcome::Cancelled, now, fx);
         }
@@ -124,6 +124,7 @@ impl State {
                 }
             }
         }
+        live_tickets
     }
 
     /// Ends what is due. Returns when to look again.
@@ -140,7 +141,7 @@ impl State {
         if self.phase == Phase::Open {
             self.phase = Phase::Draining;
         }
-        self.cancel_all(if drain { Aim::Line } else { Aim::All }, now, fx);
+        self.cut += self.cancel_all(if drain { Aim::Line } else { Aim::All }, now, fx);
         self.wake_everyone(fx);
     }
 
@@ -214,10 +215,7 @@ impl Early {
     fn refusal(self, deadline: bool) -> Error {
         match self {
             Early::Cancelled => Error::new(ErrorKind::Cancelled, "the request was cancelled"),
-            Early::Expired if deadline => Error::new(
-                ErrorKind::Expired { running: false },
-                "the request's timeout passed while it was waiting for room",
-            ),
+            Early::Expired if deadline => too_late(),
             Early::Expired => {
                 Error::new(ErrorKind::QueueFull, "there was no room in the queue within submit_timeout")
             }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Effects, Phase, Running, State};
+use super::{Effects, Flow, Phase, Running, State};
 use crate::engine::Job;
 use crate::request::{Outcome, Ticket, Time};
 use crate::schedule::{Item, choose_flow};
@@ -53,7 +53,29 @@ impl State {
         let heads: SmallVec<[Ticket; 8]> = self.consumers.values().filter_map(|order| order.head()).collect();
         self.flows.iter().enumerate().find_map(|(flow, state)| {
             let item = state.queue.find(|item| heads.contains(&item.ticket) && self.may_start(item))?;
-            Some((flow, item))
+            let first = state.queue.party(&item).next().filter(|_| self.keeps_order(&item));
+            Some((flow, first.copied().unwrap_or(item)))
+        })
+    }
+
+    /// True when the item may not pass those of its key.
+    fn keeps_order(&self, item: &Item) -> bool {
+        self.config.serial && item.key.is_some()
+    }
+
+    /// True when the item may start out of turn: at most it passes other keys' requests.
+    fn may_pass(&self, flow: &Flow, item: &Item) -> bool {
+        self.may_start(item)
+            && (!self.keeps_order(item) || flow.queue.party(item).next().is_some_and(|first| first == item))
+    }
+
+    /// The first urgent request that may start.
+    fn urgent_next(&self) -> Option<usize> {
+        self.urgent.iter().copied().find(|index| {
+            self.entries[*index]
+                .as_ref()
+                .and_then(|entry| State::item(entry, *index))
+                .is_some_and(|item| self.may_start(&item))
         })
     }
 
@@ -64,8 +86,8 @@ impl State {
         }
         let mut work: Option<Work> = None;
         while work.as_ref().is_none_or(|work| work.jobs.len() < self.config.max_batch) {
-            let index = match self.urgent.front() {
-                Some(index) => *index,
+            let index = match self.urgent_next() {
+                Some(index) => index,
                 None => match self.peek() {
                     Some((flow, item)) => {
                         self.last_flow = flow;
@@ -92,7 +114,7 @@ impl State {
 
     /// Takes a waiting request out of its queue, ready to run.
     fn start(&mut self, index: usize, fx: &mut Effects) -> Option<(Running, Job)> {
-        self.unqueue(index);
+        self.take_from_queue(index, true);
         let entry = self.take_entry(index)?;
         let ticket = entry.ticket?;
         self.count(entry.key, |counters| counters.waiting -= 1);
@@ -115,11 +137,21 @@ impl State {
 
     /// Takes an entry out of whichever queue it stands in.
     pub(super) fn unqueue(&mut self, index: usize) {
+        self.take_from_queue(index, false);
+    }
+
+    /// `to_run` says that its key has had its turn.
+    fn take_from_queue(&mut self, index: usize, to_run: bool) {
         let Some(entry) = self.entries[index].as_ref() else { return };
         match State::item(entry, index) {
             Some(_) if entry.urgent => self.urgent.retain(|other| *other != index),
             Some(item) => {
-                self.flows[entry.flow].queue.remove(&item);
+                let queue = &mut self.flows[entry.flow].queue;
+                if to_run {
+                    queue.take(&item)
+                } else {
+                    queue.remove(&item)
+                };
             }
             None => self.flows[entry.flow].line.retain(|other| *other != index),
         }
@@ -139,7 +171,7 @@ impl State {
     fn mark_running(&mut self, lane: usize, running: Running, now: Time) {
         self.count(running.key, |counters| counters.running += 1);
         if let Some(key) = running.key {
-            self.keys.get_mut(key).running += 1;
+            self.keys.start(key);
         }
         self.histograms.queue.record(now.saturating_sub(running.submitted));
         self.lanes[lane].running.push(running);
@@ -152,7 +184,7 @@ impl State {
         }
         let waking = self.lanes.iter().filter(|lane| lane.waking && !lane.busy).count();
         let mut unclaimed = self.waiting().saturating_sub(waking);
-        if unclaimed == 0 || (self.urgent.is_empty() && self.peek().is_none()) {
+        if unclaimed == 0 || (self.urgent_next().is_none() && self.peek().is_none()) {
             return;
         }
         for number in 0..self.lanes.len() {
@@ -176,25 +208,26 @@ impl State {
 
     /// Gives a callers' lane to the first waiting request whose own thread is parked on it.
     fn grant(&mut self, lane: usize, now: Time, fx: &mut Effects) -> bool {
-        if self.gated() {
-            return false;
-        }
-        let wanted = |item: &Item| {
-            let entry = self.entries[item.index].as_ref();
+        let parked = |index: usize| {
+            let entry = self.entries[index].as_ref();
             entry.is_some_and(|entry| {
-                entry.caller
-                    && entry.any_lane
-                    && entry.deadline.is_none_or(|at| at > now)
-                    && self.may_start(item)
+                entry.caller && (entry.any_lane || entry.urgent) && entry.deadline.is_none_or(|at| at > now)
             })
         };
-        let Some(item) = self.flows.iter().find_map(|flow| flow.queue.find(wanted)) else { return false };
-        let Some((running, job)) = self.start(item.index, fx) else { return false };
-        let slot = running.slot.clone();
+        let urgent = self.urgent_next().filter(|index| parked(*index));
+        let found = match urgent {
+            None if self.gated() => None,
+            None => self.flows.iter().find_map(|flow| {
+                let item = flow.queue.find(|item| parked(item.index) && self.may_pass(flow, item))?;
+                Some(item.index)
+            }),
+            urgent => urgent,
+        };
+        let Some((running, job)) = found.and_then(|index| self.start(index, fx)) else { return false };
+        let Some(slot) = running.slot.clone() else { return false };
         let work = self.occupy(lane, running, job, now);
-        if let Some(slot) = slot {
-            fx.grants.push((slot, work));
-        }
+        slot.grant(work);
+        fx.grants.push(slot);
         true
     }
 
@@ -207,31 +240,53 @@ impl State {
         now: Time,
         fx: &mut Effects,
     ) -> Option<Work> {
-        let entry = self.entry(slot.index, slot.id)?;
-        let item = State::item(entry, slot.index)?;
-        let (any_lane, urgent, expired) =
-            (entry.any_lane, entry.urgent, entry.deadline.is_some_and(|at| at <= now));
-        let next = ahead || (self.urgent.is_empty() && self.peek().is_some_and(|(_, next)| next == item));
-        match self.free_lane(any_lane || ahead).filter(|_| next && !expired) {
-            Some(lane) => {
-                let (running, job) = self.start(slot.index, fx)?;
-                let work = self.occupy(lane, running, job, now);
-                self.kick(now, fx);
-                Some(work)
+        let index = slot.index;
+        let entry = self.entry(index, slot.id)?;
+        let item = State::item(entry, index)?;
+        let any = entry.any_lane || ahead;
+        let expired = entry.deadline.is_some_and(|at| at <= now);
+        let next = match entry.urgent {
+            true => self.urgent_next() == Some(index),
+            false if ahead => self.may_pass(&self.flows[entry.flow], &item),
+            false => self.urgent.is_empty() && self.peek().is_some_and(|(_, next)| next == item),
+        };
+        if let Some(lane) = self.free_lane(any).filter(|_| next && !expired) {
+            let (running, job) = self.start(index, fx)?;
+            let work = self.occupy(lane, running, job, now);
+            self.kick(now, fx);
+            return Some(work);
+        }
+        if ahead {
+            self.hurry(&item, fx);
+        }
+        if let Some(entry) = self.entries[index].as_mut() {
+            self.callers += usize::from(!entry.caller);
+            entry.caller = true;
+        }
+        // A lane for callers may be free although it is not this request's turn on the workers' lanes.
+        self.kick(now, fx);
+        None
+    }
+
+    /// Makes a request urgent, and before it those that it may not pass.
+    fn hurry(&mut self, item: &Item, fx: &mut Effects) {
+        let Some(entry) = self.entries[item.index].as_ref().filter(|entry| !entry.urgent) else { return };
+        let flow = entry.flow;
+        let party: SmallVec<[usize; 4]> = match self.keeps_order(item) {
+            false => SmallVec::from_iter([item.index]),
+            true => {
+                let before = self.flows[flow].queue.party(item).filter(|other| other.ticket <= item.ticket);
+                before.map(|other| other.index).collect()
             }
-            None => {
-                if ahead && !urgent {
-                    self.unqueue(slot.index);
-                    self.urgent.push_back(slot.index);
-                }
-                if let Some(entry) = self.entries[slot.index].as_mut() {
-                    entry.urgent |= ahead;
-                    self.callers += usize::from(!entry.caller);
-                    entry.caller = true;
-                }
-                None
+        };
+        for index in party {
+            self.unqueue(index);
+            if let Some(entry) = self.entries[index].as_mut() {
+                entry.urgent = true;
+                self.urgent.push_back(index);
             }
         }
+        self.move_line(flow, fx);
     }
 
     /// The thread that parked on a request has left.

@@ -2,12 +2,12 @@
 
 use super::admit::end_of;
 use super::{Delivery, Effects, Phase, Running, State};
-use crate::engine::Job;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::End;
 use crate::request::{Outcome, Ticket, Time, Timing};
 use crate::schedule::KeyId;
 use crate::slot::SlotRef;
+use crate::value::Values;
 use crate::worker::Work;
 
 /// An ending on its way to a counter or to delivery.
@@ -19,6 +19,11 @@ pub(super) struct Settled {
     pub(super) ordered: bool,
     pub(super) end: End,
     pub(super) timing: Timing,
+}
+
+/// An ending that costs its caller nothing: nothing but the count of notices bounds how many there are.
+fn is_notice(end: End) -> bool {
+    !matches!(end, End::Done | End::Failed)
 }
 
 impl State {
@@ -57,7 +62,7 @@ impl State {
             return;
         };
         self.count(key, |counters| counters.undelivered += 1);
-        self.notices += usize::from(matches!(settled.end, End::Dropped(_)));
+        self.notices += usize::from(is_notice(settled.end));
         let delivery = Delivery {
             slot: SlotRef::clone(slot),
             ticket,
@@ -104,15 +109,15 @@ impl State {
         lane.busy_time += took;
         self.histograms.run.record(took);
         self.usual_run = Some(self.usual_run.map_or(took, |usual| (usual * 7 + took) / 8));
-        let running = std::mem::take(&mut lane.running);
-        if running.iter().any(|one| one.ended.is_some())
-            && let Some(control) = &lane.control
-        {
-            control.reset();
+        if lane.running.iter().any(|one| one.ended.is_some()) {
+            lane.controls().for_each(|control| control.reset());
         }
+        let running = std::mem::take(&mut lane.running);
         let mut inline = None;
-        for (running, job) in running.into_iter().zip(work.jobs.iter_mut()) {
-            inline = self.finish(running, job, since, now, fx).or(inline);
+        let mut jobs = work.jobs.iter_mut();
+        for running in running {
+            let result = jobs.next().and_then(|job| job.result.take());
+            inline = self.finish(running, result, since, now, fx).or(inline);
         }
         self.look_at_end(fx);
         self.kick(now, fx);
@@ -123,21 +128,22 @@ impl State {
     fn finish(
         &mut self,
         running: Running,
-        job: &mut Job,
+        result: Option<Result<Values, Error>>,
         since: Time,
         now: Time,
         fx: &mut Effects,
     ) -> Option<Outcome> {
         if let Some(key) = running.key {
-            self.keys.get_mut(key).running -= 1;
+            self.keys.stop(key);
         }
         if let Some(ended) = running.ended {
+            fx.trash.slots.extend(running.slot.clone());
             return running.slot.is_none().then_some(ended);
         }
         if let Some(at) = running.deadline {
             self.deadlines.remove(at, running.id);
         }
-        let outcome = match job.result.take() {
+        let outcome = match result {
             Some(Ok(values)) => Outcome::Done(values),
             Some(Err(error)) => Outcome::Failed(error),
             None => Outcome::Failed(Error::new(ErrorKind::Engine, "the engine gave no answer")),
@@ -173,7 +179,7 @@ impl State {
     /// A callback has returned; `raised` says how.
     pub(crate) fn delivered(&mut self, delivery: &Delivery, raised: bool, now: Time, fx: &mut Effects) {
         self.delivering -= 1;
-        self.notices -= usize::from(matches!(delivery.end, End::Dropped(_)));
+        self.notices -= usize::from(is_notice(delivery.end));
         self.count(delivery.key, |counters| {
             counters.undelivered -= 1;
             counters.end(delivery.end);

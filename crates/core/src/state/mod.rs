@@ -6,27 +6,28 @@
 mod admit;
 mod control;
 mod dispatch;
+mod effects;
 mod finish;
+mod lane;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use crate::admission::{Overflow, Patience};
 use crate::deadlines::Deadlines;
 use crate::engine::{Control, Job, Lane};
-use crate::error::Error;
 use crate::keys::Keys;
 use crate::metrics::{Counters, End, Histogram};
 use crate::reorder::Reorder;
-use crate::request::{Outcome, StreamKey, Ticket, Time, Timing};
+use crate::request::{Outcome, StreamKey, Ticket, Time};
 use crate::schedule::{Item, KeyId, Queue};
 use crate::slot::{SlotRef, Tag};
-use crate::worker::Work;
 
 pub(crate) use control::Aim;
 pub(crate) use dispatch::Turn;
+pub(crate) use effects::Effects;
+pub(crate) use lane::LaneSlot;
+pub use lane::LaneStats;
 
 /// A flow's own bounds.
 #[derive(Debug, Clone, Copy)]
@@ -155,26 +156,6 @@ pub(crate) struct Running {
     ended: Option<Outcome>,
 }
 
-/// A lane, as the state sees it.
-pub(crate) struct LaneSlot {
-    /// The engine's lane while nobody runs on it.
-    engine: Option<Box<dyn Lane>>,
-    control: Option<std::sync::Arc<dyn Control>>,
-    /// It has a worker thread of its own.
-    worker: bool,
-    busy: bool,
-    /// Its worker sleeps.
-    parked: bool,
-    /// Its worker was woken and has not come yet.
-    waking: bool,
-    /// Its worker has left.
-    gone: bool,
-    running: SmallVec<[Running; 1]>,
-    since: Time,
-    busy_time: Duration,
-    runs: u64,
-}
-
 /// One admission queue.
 struct Flow {
     config: FlowConfig,
@@ -208,23 +189,6 @@ pub struct Delivery {
     ended: Time,
 }
 
-/// What is to be done once the lock is released.
-#[derive(Default)]
-pub(crate) struct Effects {
-    pub(crate) wake: SmallVec<[usize; 4]>,
-    pub(crate) fills: SmallVec<[(SlotRef, Outcome, Timing); 1]>,
-    pub(crate) admits: SmallVec<[SlotRef; 1]>,
-    pub(crate) refusals: SmallVec<[(SlotRef, Error); 1]>,
-    pub(crate) grants: SmallVec<[(SlotRef, Work); 1]>,
-    /// Jobs of requests that never started: their inputs are dropped without the lock.
-    pub(crate) jobs: SmallVec<[Job; 1]>,
-    pub(crate) deliver: bool,
-    /// Somebody who waits for the end may want to look.
-    pub(crate) settled: bool,
-    /// The timer is to look at this time at the latest.
-    pub(crate) arm: Option<Time>,
-}
-
 /// Histograms of where requests spend their time.
 #[derive(Default, Clone)]
 pub(crate) struct Histograms {
@@ -251,13 +215,17 @@ pub(crate) struct State {
     ready: VecDeque<Delivery>,
     /// Callbacks being called now.
     delivering: usize,
-    /// Drop notices among the undelivered.
+    /// Those among the undelivered that never ran to their end: dropped, expired, cancelled.
     notices: usize,
+    /// The delivery thread sleeps.
+    pub(crate) listening: bool,
     deadlines: Deadlines,
     /// What the timer was last told.
     armed: Option<Time>,
     next_ticket: Ticket,
     next_id: u64,
+    /// Requests that closing has cancelled.
+    pub(crate) cut: u64,
     /// Entries with `caller` set.
     callers: usize,
     pub(crate) histograms: Histograms,
@@ -268,19 +236,8 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(config: Config, lanes: Vec<Option<Box<dyn Lane>>>) -> Self {
         let workers = config.workers;
-        let lanes = lanes.into_iter().enumerate().map(|(number, engine)| LaneSlot {
-            control: engine.as_ref().and_then(|lane| lane.control()),
-            engine,
-            worker: number < workers,
-            busy: false,
-            parked: false,
-            waking: false,
-            gone: false,
-            running: SmallVec::new(),
-            since: Time::ZERO,
-            busy_time: Duration::ZERO,
-            runs: 0,
-        });
+        let lanes =
+            lanes.into_iter().enumerate().map(|(number, engine)| LaneSlot::new(engine, number < workers));
         let flow = Flow { config: config.flow, queue: Queue::default(), line: VecDeque::new(), open: true };
         State {
             phase: Phase::Open,
@@ -296,6 +253,8 @@ impl State {
             ready: VecDeque::new(),
             delivering: 0,
             notices: 0,
+            listening: false,
+            cut: 0,
             deadlines: Deadlines::default(),
             armed: None,
             next_ticket: 0,
@@ -345,37 +304,4 @@ impl State {
     pub(crate) fn running(&self) -> usize {
         self.counters.running as usize
     }
-
-    /// The engine's lanes that nobody is using, to be dropped without the lock.
-    pub(crate) fn take_engines(&mut self) -> Vec<Box<dyn Lane>> {
-        self.lanes.iter_mut().filter_map(|lane| lane.engine.take()).collect()
-    }
-
-    pub(crate) fn lane_line(&self, lane: usize, now: Time) -> LaneStats {
-        let slot = &self.lanes[lane];
-        let live = slot.running.iter().any(|running| running.ended.is_none());
-        let state = match () {
-            () if slot.busy && live => "running",
-            () if slot.busy => "overrun",
-            () if slot.gone => "closed",
-            () => "idle",
-        };
-        let current = if slot.busy { now.saturating_sub(slot.since) } else { Duration::ZERO };
-        LaneStats { id: lane, state, runs: slot.runs, busy: slot.busy_time + current, worker: slot.worker }
-    }
-}
-
-/// A lane in `stats()`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneStats {
-    /// Its number.
-    pub id: usize,
-    /// `idle`, `running`, `overrun` (its request ended before the engine returned), `closed`.
-    pub state: &'static str,
-    /// Batches it has run.
-    pub runs: u64,
-    /// Time it was busy since the session's start.
-    pub busy: Duration,
-    /// False for a lane that only waiting callers use.
-    pub worker: bool,
 }

@@ -1,0 +1,89 @@
+//! Lanes as the state sees them.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::{Running, State};
+use crate::engine::{Control, Lane};
+use crate::request::Time;
+
+/// A lane, as the state sees it.
+pub(crate) struct LaneSlot {
+    /// The engine's lane while nobody runs on it.
+    pub(super) engine: Option<Box<dyn Lane>>,
+    pub(super) control: Option<std::sync::Arc<dyn Control>>,
+    /// It has a worker thread of its own.
+    pub(super) worker: bool,
+    pub(super) busy: bool,
+    /// Its worker sleeps.
+    pub(super) parked: bool,
+    /// Its worker was woken and has not come yet.
+    pub(super) waking: bool,
+    /// Its worker has left.
+    pub(super) gone: bool,
+    pub(super) running: SmallVec<[Running; 1]>,
+    pub(super) since: Time,
+    pub(super) busy_time: Duration,
+    pub(super) runs: u64,
+}
+
+impl LaneSlot {
+    pub(super) fn new(engine: Option<Box<dyn Lane>>, worker: bool) -> Self {
+        LaneSlot {
+            control: engine.as_ref().and_then(|lane| lane.control()),
+            engine,
+            worker,
+            busy: false,
+            parked: false,
+            waking: false,
+            gone: false,
+            running: SmallVec::new(),
+            since: Time::ZERO,
+            busy_time: Duration::ZERO,
+            runs: 0,
+        }
+    }
+}
+
+impl LaneSlot {
+    /// What stops each of the lane's requests: its own options, else the lane's.
+    pub(super) fn controls(&self) -> impl Iterator<Item = &std::sync::Arc<dyn Control>> {
+        self.running.iter().filter_map(|one| one.control.as_ref().or(self.control.as_ref()))
+    }
+}
+
+impl State {
+    /// The engine's lanes that nobody is using, to be dropped without the lock.
+    pub(crate) fn take_engines(&mut self) -> Vec<Box<dyn Lane>> {
+        self.lanes.iter_mut().filter_map(|lane| lane.engine.take()).collect()
+    }
+
+    pub(crate) fn lane_line(&self, lane: usize, now: Time) -> LaneStats {
+        let slot = &self.lanes[lane];
+        let live = slot.running.iter().any(|running| running.ended.is_none());
+        let state = match () {
+            () if slot.busy && live => "running",
+            () if slot.busy => "overrun",
+            () if slot.gone => "closed",
+            () => "idle",
+        };
+        let current = if slot.busy { now.saturating_sub(slot.since) } else { Duration::ZERO };
+        LaneStats { id: lane, state, runs: slot.runs, busy: slot.busy_time + current, worker: slot.worker }
+    }
+}
+
+/// A lane in `stats()`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneStats {
+    /// Its number.
+    pub id: usize,
+    /// `idle`, `running`, `overrun` (its request ended before the engine returned), `closed`.
+    pub state: &'static str,
+    /// Batches it has run.
+    pub runs: u64,
+    /// Time it was busy since the session's start.
+    pub busy: Duration,
+    /// False for a lane that only waiting callers use.
+    pub worker: bool,
+}

@@ -1,0 +1,125 @@
+//! What a session, its futures and its threads share on the Python side of the door.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use headway_core::close::CloseReport;
+use headway_core::engine::{Control, Engine, ModelInfo};
+use headway_core::error::Error;
+use headway_core::runtime::Shared;
+use headway_core::threads::Threads;
+use headway_core::timer;
+use headway_core::value::Memory;
+use headway_engines::pool::Pool;
+use pyo3::prelude::*;
+
+use crate::feeds::FeedNames;
+use crate::life;
+
+/// Cached bytes that a session keeps for copied inputs.
+const INPUT_POOL_BYTES: usize = 64 << 20;
+
+/// Makes an engine's run options from a Python object.
+pub(crate) type RunOptionsReader = fn(&Bound<'_, PyAny>, &dyn Engine) -> PyResult<Arc<dyn Control>>;
+
+/// How requests reach the engine.
+pub(crate) enum Kind {
+    /// A native engine: feeds become tensors, lanes are native threads.
+    Native(FeedNames),
+    /// A Python callable: feeds stay Python objects, lanes are Python threads.
+    Python,
+}
+
+/// The settings that the door itself applies.
+pub(crate) struct Settings {
+    /// Asynchronous calls copy their inputs.
+    pub(crate) copy_inputs: bool,
+    /// Default deadline of a request.
+    pub(crate) timeout: Option<Duration>,
+    /// How long submitting calls wait for room; `None` for ever.
+    pub(crate) submit_timeout: Option<Duration>,
+}
+
+/// A session's insides. Dropped only by threads that hold the GIL.
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) kind: Kind,
+    pub(crate) info: ModelInfo,
+    pub(crate) engine_name: &'static str,
+    pub(crate) settings: Settings,
+    pub(crate) run_options: Option<RunOptionsReader>,
+    pub(crate) pool: Arc<Pool>,
+    /// The process that made it, see `life`.
+    pub(crate) generation: u64,
+    threads: Mutex<Option<Threads>>,
+    /// What the first close did.
+    report: Mutex<Option<CloseReport>>,
+    delivery_started: AtomicBool,
+}
+
+impl Core {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        kind: Kind,
+        info: ModelInfo,
+        engine_name: &'static str,
+        settings: Settings,
+        run_options: Option<RunOptionsReader>,
+    ) -> Result<Arc<Self>, Error> {
+        let threads = match kind {
+            Kind::Native(_) => Some(Threads::start(&shared)?),
+            Kind::Python => None,
+        };
+        let core = Arc::new(Core {
+            shared,
+            kind,
+            info,
+            engine_name,
+            settings,
+            run_options,
+            pool: Pool::new(INPUT_POOL_BYTES),
+            generation: timer::generation(),
+            threads: Mutex::new(threads),
+            report: Mutex::new(None),
+            delivery_started: AtomicBool::new(false),
+        });
+        life::register(Arc::downgrade(&core));
+        Ok(core)
+    }
+
+    /// Memory for a copied input.
+    pub(crate) fn alloc(&self, len: usize) -> Memory {
+        self.pool.alloc_memory(len)
+    }
+
+    /// True for the first caller only.
+    pub(crate) fn starts_delivery(&self) -> bool {
+        !self.delivery_started.swap(true, Ordering::AcqRel)
+    }
+
+    /// Ends the lanes: waits for running work, joins the threads, frees the engine. Later calls give the first report.
+    pub(crate) fn close_lanes(&self, timeout: Option<Duration>) -> CloseReport {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(report) = &*report {
+            return report.clone();
+        }
+        let done = self.shared.finish_close(timeout);
+        if let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            threads.join(&done);
+        }
+        self.pool.close();
+        *report = Some(done.clone());
+        done
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if self.generation != timer::generation() {
+            // In a forked child: neither joined nor freed. The parent's threads do not exist here.
+            std::mem::forget(Arc::clone(&self.shared));
+            std::mem::forget(self.threads.lock().map(|mut threads| threads.take()));
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! A feed, in any of its forms, as values in the model's own order.
+
+use headway_core::engine::{Dim, ModelInfo, NodeInfo, ValueType};
+use headway_core::request::Wanted;
+use headway_core::value::{Value, Values};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
+use smallvec::SmallVec;
+
+use crate::array::{Alloc, How, is_array, read_input};
+use crate::errors_in::{DoorError, bad_input, invalid_argument};
+
+/// What was fed for each input, in the model's order.
+type Found<'py> = SmallVec<[Option<Bound<'py, PyAny>>; 4]>;
+
+/// A model's names, ready for quick comparison with a feed's. Made once for each session.
+pub(crate) struct FeedNames {
+    /// The inputs, then the overridable initializers: the order of a request's values.
+    nodes: Vec<NodeInfo>,
+    /// How many of `nodes` are inputs.
+    inputs: usize,
+    /// `nodes`' names, interned: a program's own literals are the same objects.
+    names: Vec<Py<PyString>>,
+    /// The outputs' names, interned.
+    outputs: Vec<Py<PyString>>,
+    /// Pairs of dimensions that must be equal within one request.
+    shared: Vec<SharedDim>,
+}
+
+/// Two places where the model writes the same symbolic dimension.
+struct SharedDim {
+    first: Place,
+    second: Place,
+}
+
+/// A dimension of a node.
+#[derive(Clone, Copy)]
+struct Place {
+    node: usize,
+    axis: usize,
+}
+
+impl FeedNames {
+    /// Prepares the names of a model.
+    pub(crate) fn new(py: Python<'_>, info: &ModelInfo) -> Self {
+        let intern = |node: &NodeInfo| PyString::intern(py, &node.name).unbind();
+        let nodes: Vec<NodeInfo> = info.inputs.iter().chain(&info.initializers).cloned().collect();
+        FeedNames {
+            inputs: info.inputs.len(),
+            names: nodes.iter().map(intern).collect(),
+            outputs: info.outputs.iter().map(intern).collect(),
+            shared: shared_dims(&nodes),
+            nodes,
+        }
+    }
+
+    /// The one input of a model that can be fed without a name.
+    fn only_input(&self) -> Option<usize> {
+        let mut required = (0..self.inputs).filter(|&index| self.nodes[index].required);
+        match (required.next(), required.next(), self.inputs) {
+            (Some(index), None, _) => Some(index),
+            (None, None, 1) => Some(0),
+            _ => None,
+        }
+    }
+}
+
+/// Every later place of a name against its first: equality then holds among all of them.
+fn shared_dims(nodes: &[NodeInfo]) -> Vec<SharedDim> {
+    let mut seen: Vec<(&str, Place)> = Vec::new();
+    let mut shared = Vec::new();
+    for (node, info) in nodes.iter().enumerate() {
+        let ValueType::Tensor(_, Some(dims)) = &info.kind else { continue };
+        for (axis, dim) in dims.iter().enumerate() {
+            let Dim::Named(name) = dim else { continue };
+            let second = Place { node, axis };
+            match seen.iter().find(|(known, _)| known == name) {
+                Some(&(_, first)) => shared.push(SharedDim { first, second }),
+                None => seen.push((name, second)),
+            }
+        }
+    }
+    shared
+}
+
+/// Reads a whole feed: a mapping by name, a list or tuple in input order, or the one input of a model with one.
+pub(crate) fn read_feeds(
+    py: Python<'_>,
+    feed: &Bound<'_, PyAny>,
+    names: &FeedNames,
+    how: How,
+    alloc: Alloc<'_>,
+) -> Result<Values, DoorError> {
+    let found = find(py, feed, names)?;
+    let mut values = Values::with_capacity(found.len());
+    for (object, node) in found.iter().zip(&names.nodes) {
+        values.push(match object {
+            Some(object) if object.is_none() => return Err(fed_none(node)),
+            Some(object) => read_input(py, object, node, how, alloc)?,
+            None => Value::None,
+        });
+    }
+    check_shared(&values, names)?;
+    Ok(values)
+}
+
+/// Which object is for which input. Runs none of the objects' code except a mapping's own.
+fn find<'py>(py: Python<'py>, feed: &Bound<'py, PyAny>, names: &FeedNames) -> Result<Found<'py>, DoorError> {
+    if let Ok(dict) = feed.cast::<PyDict>() {
+        return find_named(py, dict.iter(), names);
+    }
+    if let Ok(list) = feed.cast::<PyList>() {
+        return find_listed(py, list.iter(), names);
+    }
+    if let Ok(tuple) = feed.cast::<PyTuple>() {
+        return find_listed(py, tuple.iter(), names);
+    }
+    // Asking whether something is a mapping is slow, and an array is none.
+    if !is_array(feed)
+        && let Ok(mapping) = feed.cast::<PyMapping>()
+    {
+        let items = mapping.items()?;
+        let pairs: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> =
+            items.iter().map(|item| item.extract()).collect::<PyResult<_>>()?;
+        return find_named(py, pairs.into_iter(), names);
+    }
+    let Some(index) = names.only_input() else { return Err(not_a_feed(py, feed, names)) };
+    let mut found = nothing(names);
+    found[index] = Some(feed.clone());
+    Ok(found)
+}
+
+fn nothing<'py>(names: &FeedNames) -> Found<'py> {
+    std::iter::repeat_with(|| None).take(names.nodes.len()).collect()
+}
+
+fn find_named<'py>(
+    py: Python<'py>,
+    pairs: impl Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+    names: &FeedNames,
+) -> Result<Found<'py>, DoorError> {
+    let mut found = nothing(names);
+    let mut keys: SmallVec<[Bound<'py, PyAny>; 4]> = SmallVec::new();
+    let mut unknown = None;
+    for (key, object) in pairs {
+        match position(py, &key, &names.names) {
+            Some(index) => found[index] = Some(object),
+            None if unknown.is_none() => unknown = Some(key.clone()),
+            None => {}
+        }
+        keys.push(key);
+    }
+    let is_missing = |(node, object): (&NodeInfo, &Option<_>)| node.required && object.is_none();
+    if names.nodes.iter().zip(&found).any(is_missing) {
+        return Err(missing(py, &found, &keys, names));
+    }
+    match unknown {
+        Some(key) => Err(unknown_input(&key, names)),
+        None => Ok(found),
+    }
+}
+
+/// The index of a name: by identity first, which is what a program's literals give.
+#[inline]
+fn position(py: Python<'_>, key: &Bound<'_, PyAny>, names: &[Py<PyString>]) -> Option<usize> {
+    names.iter().position(|name| name.as_ptr() == key.as_ptr()).or_else(|| {
+        let key = key.cast::<PyString>().ok()?.to_str().ok()?;
+        names.iter().position(|name| name.bind(py).to_str().is_ok_and(|name| name == key))
+    })
+}
+
+fn find_listed<'py>(
+    py: Python<'py>,
+    objects: impl ExactSizeIterator<Item = Bound<'py, PyAny>>,
+    names: &FeedNames,
+) -> Result<Found<'py>, DoorError> {
+    let given = objects.len();
+    if given > names.nodes.len() {
+        return Err(wrong_count(py, given, names));
+    }
+    let mut found = nothing(names);
+    for (place, object) in found.iter_mut().zip(objects) {
+        *place = Some(object);
+    }
+    if names.nodes.iter().skip(given).any(|node| node.required) {
+        return Err(wrong_count(py, given, names));
+    }
+    Ok(found)
+}
+
+fn check_shared(values: &Values, names: &FeedNames) -> Result<(), DoorError> {
+    for pair in &names.shared {
+        if let (Some(first), Some(second)) = (length(values, pair.first), length(values, pair.second))
+            && first != second
+        {
+            return Err(unequal(names, pair, first, second));
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn length(values: &Values, place: Place) -> Option<i64> {
+    match &values[place.node] {
+        Value::Tensor(tensor) => tensor.dims.get(place.axis).copied(),
+        _ => None,
+    }
+}
+
+/// Reads the names of the wanted outputs; `None` and an empty list mean all.
+pub(crate) fn read_output_names(
+    py: Python<'_>,
+    wanted: Option<&Bound<'_, PyAny>>,
+    names: &FeedNames,
+) -> Result<Wanted, DoorError> {
+    let Some(wanted) = wanted.filter(|wanted| !wanted.is_none()) else { return Ok(Wanted::All) };
+    let mut indices = SmallVec::new();
+    if let Ok(list) = wanted.cast::<PyList>() {
+        for name in list.iter() {
+            indices.push(output_index(py, &name, names)?);
+        }
+    } else if let Ok(tuple) = wanted.cast::<PyTuple>() {
+        for name in tuple.iter() {
+            indices.push(output_index(py, &name, names)?);
+        }
+    } else {
+        let kind = wanted.get_type();
+        return Err(
+            PyTypeError::new_err(format!("output_names must be None or a list of str, got {kind}")).into()
+        );
+    }
+    Ok(if indices.is_empty() { Wanted::All } else { Wanted::Some(indices) })
+}
+
+fn output_index(py: Python<'_>, name: &Bound<'_, PyAny>, names: &FeedNames) -> Result<u32, DoorError> {
+    if let Some(index) = position(py, name, &names.outputs) {
+        return Ok(u32::try_from(index).unwrap_or(u32::MAX));
+    }
+    let Ok(name) = name.cast::<PyString>() else {
+        let kind = name.get_type();
+        return Err(PyTypeError::new_err(format!("output_names must hold str only, got {kind}")).into());
+    };
+    let valid = listed(py, &names.outputs);
+    Err(invalid_argument(&format!("Invalid output name:{name}; the model's outputs are {valid}")))
+}
+
+#[cold]
+fn missing(py: Python<'_>, found: &Found<'_>, keys: &[Bound<'_, PyAny>], names: &FeedNames) -> DoorError {
+    let missing = names.nodes.iter().zip(found).zip(&names.names);
+    let missing: Vec<_> = missing
+        .filter(|((node, object), _)| node.required && object.is_none())
+        .map(|(_, name)| name.clone_ref(py))
+        .collect();
+    let fed = listed_any(py, keys);
+    bad_input(format!("Required inputs ({}) are missing from input feed ({fed}).", listed(py, &missing)))
+}
+
+#[cold]
+fn unknown_input(key: &Bound<'_, PyAny>, names: &FeedNames) -> DoorError {
+    let valid = listed(key.py(), &names.names);
+    invalid_argument(&format!("Invalid input name: {key}; the model's inputs are {valid}"))
+}
+
+#[cold]
+fn wrong_count(py: Python<'_>, given: usize, names: &FeedNames) -> DoorError {
+    let inputs = listed(py, &names.names);
+    let (expected, noun) = (names.inputs, if names.inputs == 1 { "input" } else { "inputs" });
+    bad_input(format!(
+        "the feed is a list of {given}, but the model has {expected} {noun} ({inputs}): \
+         give one array for each input, in this order, or a dict by name"
+    ))
+}
+
+#[cold]
+fn not_a_feed(py: Python<'_>, feed: &Bound<'_, PyAny>, names: &FeedNames) -> DoorError {
+    let (kind, inputs) = (feed.get_type(), listed(py, &names.names));
+    bad_input(format!(
+        "the feed must be a dict by name or a list in input order, got {kind}: the model's inputs are {inputs}"
+    ))
+}
+
+#[cold]
+fn fed_none(node: &NodeInfo) -> DoorError {
+    let advice = if node.required { "pass an array" } else { "leave the name out" };
+    bad_input(format!("input '{}' is None: {advice}", node.name))
+}
+
+#[cold]
+fn unequal(names: &FeedNames, pair: &SharedDim, first: i64, second: i64) -> DoorError {
+    let name_of = |place: Place| names.nodes[place.node].name.as_str();
+    let symbol = match &names.nodes[pair.first.node].kind {
+        ValueType::Tensor(_, Some(dims)) => match dims.get(pair.first.axis) {
+            Some(Dim::Named(symbol)) => symbol.as_str(),
+            _ => "",
+        },
+        _ => "",
+    };
+    invalid_argument(&format!(
+        "Got different lengths for the dimension '{symbol}': input '{}' has {first} at index {}, \
+         input '{}' has {second} at index {}; they must be equal within one request",
+        name_of(pair.first),
+        pair.first.axis,
+        name_of(pair.second),
+        pair.second.axis,
+    ))
+}
+
+/// Names as Python prints a list of them.
+fn listed(py: Python<'_>, names: &[Py<PyString>]) -> String {
+    let names: Vec<_> = names.iter().map(|name| name.bind(py).as_any().clone()).collect();
+    listed_any(py, &names)
+}
+
+fn listed_any(py: Python<'_>, objects: &[Bound<'_, PyAny>]) -> String {
+    let list = PyList::new(py, objects).and_then(|list| list.repr());
+    list.map(|text| text.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,260 @@
+//! `_core.Session`: the native half of `InferenceSession`. Each method is one step of the flow, in its own file.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use headway_core::admission::Overflow;
+use headway_core::error::Error;
+use headway_core::runtime::Shared;
+use headway_core::state::{Config, FlowConfig};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::callback::{self, Callback};
+use crate::core::{Core, Kind, Settings};
+use crate::feeds::FeedNames;
+use crate::future::InferenceFuture;
+use crate::graveyard::PyOwner;
+use crate::model::Model;
+use crate::pyfeed::Lane;
+use crate::submit::{CallOptions, Deadline};
+use crate::{describe, errors, life, run, submit, wait};
+
+/// The native half of a session.
+#[pyclass(subclass, frozen, weakref, module = "headway._core")]
+pub(crate) struct Session {
+    core: OnceLock<Arc<Core>>,
+}
+
+impl Session {
+    fn core(&self, py: Python<'_>) -> PyResult<&Arc<Core>> {
+        self.core.get().ok_or_else(|| errors::raise(py, &submit::closed(), "?"))
+    }
+}
+
+fn overflow(name: &str) -> PyResult<Overflow> {
+    match name {
+        "block" => Ok(Overflow::Block),
+        "raise" => Ok(Overflow::Raise),
+        "drop_oldest" => Ok(Overflow::DropOldest),
+        "drop_newest" => Ok(Overflow::DropNewest),
+        _ => Err(PyValueError::new_err(format!(
+            "overflow: expected 'block', 'raise', 'drop_oldest' or 'drop_newest', got {name:?}"
+        ))),
+    }
+}
+
+#[pymethods]
+impl Session {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyAny>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Session { core: OnceLock::new() }
+    }
+
+    /// Builds the flow on a loaded model.
+    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout))]
+    #[allow(clippy::too_many_arguments)]
+    fn _open(
+        &self,
+        py: Python<'_>,
+        model: &Model,
+        workers: usize,
+        caller_lanes: usize,
+        queue_depth: usize,
+        delivery_depth: usize,
+        overflow: &str,
+        ordered: bool,
+        serial: bool,
+        spin: f64,
+        copy_inputs: bool,
+        timeout: Option<f64>,
+        submit_timeout: Option<f64>,
+    ) -> PyResult<()> {
+        let flow = FlowConfig { queue_depth, overflow: self::overflow(overflow)? };
+        let spin = Deadline::seconds(spin)?;
+        let config =
+            Config { workers, caller_lanes, flow, delivery_depth, ordered, serial, max_batch: 1, spin };
+        let engine = model.take();
+        let kind = if engine.is_some() { Kind::Native(FeedNames::new(py, &model.info)) } else { Kind::Python };
+        let settings = Settings {
+            copy_inputs,
+            timeout: timeout.map(Deadline::seconds).transpose()?,
+            submit_timeout: submit_timeout.map(Deadline::seconds).transpose()?,
+        };
+        let raise = |error: Error| errors::raise(py, &error, model.name);
+        let shared = Shared::new(config, engine, model.clock()).map_err(raise)?;
+        if let Some(clock) = &model.clock {
+            clock.get().adopt(&shared);
+        }
+        let core =
+            Core::new(shared, kind, model.info.clone(), model.name, settings, model.run_options).map_err(raise)?;
+        if self.core.set(core).is_err() {
+            return Err(PyValueError::new_err("the session is open already"));
+        }
+        Ok(())
+    }
+
+    /// The handle of a Python lane's thread.
+    fn _lane(&self, py: Python<'_>, number: usize) -> PyResult<Lane> {
+        Ok(Lane::new(Arc::clone(self.core(py)?), number))
+    }
+
+    /// Runs the model and waits for its outputs.
+    #[pyo3(signature = (output_names, input_feed, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn run(
+        &self,
+        py: Python<'_>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        input_feed: &Bound<'_, PyAny>,
+        run_options: Option<&Bound<'_, PyAny>>,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyList>> {
+        let options = CallOptions { timeout, priority, stream, run_options };
+        run::run(self.core(py)?, input_feed, output_names, &options)
+    }
+
+    /// Submits a request: the future of its outputs.
+    #[pyo3(signature = (input_feed, output_names=None, *, block=true, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        input_feed: &Bound<'_, PyAny>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        block: bool,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+        run_options: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<InferenceFuture> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        let options = CallOptions { timeout, priority, stream, run_options };
+        let request = core.request(input_feed, output_names, core.how(), &options)?;
+        let block = block && !wait::in_event_loop(py);
+        let slot = core.enqueue(py, request, core.manner(block, true, None), true)?;
+        Ok(InferenceFuture::new(Arc::clone(core), slot))
+    }
+
+    /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
+    #[pyo3(signature = (input_feed, output_names=None, *, bounded, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn _line_up(
+        &self,
+        py: Python<'_>,
+        input_feed: &Bound<'_, PyAny>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        bounded: bool,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+        run_options: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<InferenceFuture> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        let options = CallOptions { timeout, priority, stream, run_options };
+        let request = core.request(input_feed, output_names, core.how(), &options)?;
+        let slot = core.enqueue(py, request, core.manner(true, bounded, None), false)?;
+        Ok(InferenceFuture::new(Arc::clone(core), slot))
+    }
+
+    /// Submits a request whose outputs a callback gets: `callback(results, user_data, err)`.
+    #[pyo3(signature = (output_names, input_feed, callback, user_data=None, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn run_async(
+        &self,
+        py: Python<'_>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        input_feed: &Bound<'_, PyAny>,
+        callback: Bound<'_, PyAny>,
+        user_data: Option<Py<PyAny>>,
+        run_options: Option<&Bound<'_, PyAny>>,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        if !callback.is_callable() {
+            let text = format!("callback: expected a callable, got {}", callback.get_type().name()?);
+            return Err(pyo3::exceptions::PyTypeError::new_err(text));
+        }
+        let options = CallOptions { timeout, priority, stream, run_options };
+        let request = core.request(input_feed, output_names, core.how(), &options)?;
+        callback::start_delivery(py, core)?;
+        let tag = Callback::Async {
+            callable: PyOwner::new(callback.unbind()),
+            user_data: PyOwner::new(user_data.unwrap_or_else(|| py.None())),
+            none_on_failure: false,
+        };
+        let block = !wait::in_event_loop(py);
+        core.enqueue(py, request, core.manner(block, true, Some(Box::new(tag))), true)?;
+        Ok(())
+    }
+
+    /// Cancels what waits and what runs; the session stays usable.
+    fn cancel_all(&self, py: Python<'_>) -> PyResult<()> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        life::away(py, || core.shared.cancel_all());
+        Ok(())
+    }
+
+    /// Stops admission; drains or cancels; waits. Gives `(drained, cancelled, abandoned, undelivered)`.
+    fn _close(&self, py: Python<'_>, drain: bool, timeout: Option<f64>) -> PyResult<(bool, u64, Vec<usize>, bool)> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        let timeout = timeout.map(Deadline::seconds).transpose()?;
+        let delivering = wait::delivers(core);
+        Ok(life::away(py, || close(core, drain, timeout, delivering)))
+    }
+
+    /// Stops admission; what was admitted finishes in the background.
+    fn _abandon(&self, py: Python<'_>) {
+        if let Some(core) = self.core.get()
+            && life::check(core.generation).is_ok()
+        {
+            life::away(py, || core.shared.begin_close(true));
+        }
+    }
+
+    /// `(open here, closing)`: the first is false before `_open` and in a forked child.
+    fn _state(&self) -> (bool, bool) {
+        match self.core.get() {
+            Some(core) if life::check(core.generation).is_ok() => (true, core.shared.is_closing()),
+            Some(_) | None => (false, true),
+        }
+    }
+
+    /// The model's inputs, outputs and metadata.
+    fn _info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        describe::info(py, &self.core(py)?.info)
+    }
+
+    /// Counters, lanes and times.
+    fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let core = self.core(py)?;
+        life::check(core.generation).map_err(|error| core.raise(py, &error))?;
+        describe::stats(py, &core.shared.stats())
+    }
+
+    /// True when a running request can be stopped, at least between two operators.
+    #[getter]
+    fn engine_can_cancel(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.core(py)?.shared.can_cancel())
+    }
+}
+
+fn close(core: &Core, drain: bool, timeout: Option<Duration>, delivering: bool) -> (bool, u64, Vec<usize>, bool) {
+    let until = wait::instant_after(timeout);
+    core.shared.begin_close(drain);
+    let report = core.close_lanes(timeout);
+    // The delivery thread cannot wait for itself: what is left is delivered when its callback returns.
+    let delivered = delivering || core.shared.wait_delivered(until);
+    (report.drained && drain, report.cancelled, report.abandoned, delivered)
+}

@@ -1,0 +1,169 @@
+//! Asynchronous submission: inputs copied or held, then into the flow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headway_core::admission::Patience;
+use headway_core::error::Error;
+use headway_core::request::{Inputs, Request, StreamKey, Wanted};
+use headway_core::slot::{SlotRef, Tag};
+use headway_core::state::Manner;
+use headway_core::value::{Value, Values};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt, PyString};
+
+use crate::array::How;
+use crate::core::{Core, Kind};
+use crate::graveyard::drain_graveyard;
+use crate::{errors, feeds, life, pyfeed, wait};
+
+/// What every submitting call takes beside feed and output names.
+pub(crate) struct CallOptions<'a, 'py> {
+    pub(crate) timeout: Deadline,
+    pub(crate) priority: i32,
+    pub(crate) stream: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) run_options: Option<&'a Bound<'py, PyAny>>,
+}
+
+/// A call's own `timeout=`.
+#[derive(Clone, Copy)]
+pub(crate) enum Deadline {
+    /// Not given: the session's default.
+    Session,
+    /// None for ever, else that long.
+    Own(Option<Duration>),
+}
+
+impl Deadline {
+    /// Seconds as people give them.
+    pub(crate) fn seconds(timeout: f64) -> PyResult<Duration> {
+        if timeout.is_nan() {
+            return Err(PyValueError::new_err("timeout is not a number"));
+        }
+        Ok(Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX / 4))
+    }
+}
+
+impl FromPyObject<'_, '_> for Deadline {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        if object.is_none() {
+            return Ok(Deadline::Own(None));
+        }
+        Ok(Deadline::Own(Some(Deadline::seconds(object.extract()?)?)))
+    }
+}
+
+impl Core {
+    /// Every public call's first step.
+    pub(crate) fn enter(&self, py: Python<'_>) -> PyResult<()> {
+        drain_graveyard(py);
+        life::check(self.generation).map_err(|error| self.raise(py, &error))?;
+        if headway_engines::ort::log_waiting() {
+            py.import("headway._log")?.call_method0("drain")?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn raise(&self, py: Python<'_>, error: &Error) -> PyErr {
+        errors::raise(py, error, self.engine_name)
+    }
+
+    /// A request from Python's arguments. A call that raises here counts as rejected.
+    pub(crate) fn request(
+        &self,
+        feed: &Bound<'_, PyAny>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        how: How,
+        options: &CallOptions<'_, '_>,
+    ) -> PyResult<Request> {
+        self.read_request(feed, output_names, how, options).inspect_err(|_| self.shared.reject())
+    }
+
+    fn read_request(
+        &self,
+        feed: &Bound<'_, PyAny>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        how: How,
+        options: &CallOptions<'_, '_>,
+    ) -> PyResult<Request> {
+        let py = feed.py();
+        let (values, wanted) = match &self.kind {
+            Kind::Native(names) => {
+                let raise = |error| errors::raise_door(py, error, self.engine_name);
+                let wanted = feeds::read_output_names(py, output_names, names).map_err(raise)?;
+                let values = feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len)).map_err(raise)?;
+                (values, wanted)
+            }
+            Kind::Python => {
+                let fed = pyfeed::read(self, feed, output_names, matches!(how, How::Copy))?;
+                (Values::from_iter([Value::Opaque(Arc::new(fed))]), Wanted::All)
+            }
+        };
+        let mut request = Request::new(Inputs::Feeds(values), wanted);
+        let timeout = match options.timeout {
+            Deadline::Session => self.settings.timeout,
+            Deadline::Own(timeout) => timeout,
+        };
+        request.deadline = timeout.map(|timeout| self.shared.now() + timeout);
+        request.priority = options.priority;
+        request.stream = options.stream.map(stream_key).transpose()?;
+        request.options = options.run_options.map(|given| self.control(given)).transpose()?;
+        Ok(request)
+    }
+
+    /// Submits; waits for room when `patience` says so. `Err` when no ticket was given.
+    pub(crate) fn enqueue(
+        &self,
+        py: Python<'_>,
+        request: Request,
+        manner: Manner,
+        waits: bool,
+    ) -> PyResult<SlotRef> {
+        let slot =
+            self.shared.submit(request, manner).map_err(|error| errors::raise(py, &error, self.engine_name))?;
+        if waits && slot.ticket().is_none() && !slot.is_ended() {
+            wait::wait_admitted(py, self, &slot)?;
+        }
+        if let Some(error) = slot.refusal() {
+            return Err(self.raise(py, &error));
+        }
+        Ok(slot)
+    }
+
+    /// How a submitting call waits for room, and until when.
+    pub(crate) fn manner(&self, block: bool, bounded: bool, callback: Option<Tag>) -> Manner {
+        let patience = match () {
+            () if wait::delivers(self) => Patience::Delivery,
+            () if block => Patience::Wait,
+            () => Patience::Never,
+        };
+        let room = self.settings.submit_timeout.filter(|_| bounded);
+        let room_until = room.map(|room| self.shared.now() + room);
+        Manner { patience, room_until, callback, ..Manner::default() }
+    }
+
+    /// Asynchronous calls copy, unless the session says that they borrow.
+    pub(crate) fn how(&self) -> How {
+        if self.settings.copy_inputs { How::Copy } else { How::Hold }
+    }
+}
+
+/// `stream=`: a whole number or a string.
+pub(crate) fn stream_key(object: &Bound<'_, PyAny>) -> PyResult<StreamKey> {
+    if let Ok(text) = object.cast::<PyString>() {
+        return Ok(StreamKey::Str(text.to_str()?.into()));
+    }
+    if object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>() {
+        return Ok(StreamKey::Int(object.extract()?));
+    }
+    let text = format!("stream: expected a str or an int, got {}", object.get_type().name()?);
+    Err(PyTypeError::new_err(text))
+}
+
+/// What a call on a closed session gets.
+pub(crate) fn closed() -> Error {
+    Error::new(headway_core::error::ErrorKind::Closed, "the session is closed")
+}

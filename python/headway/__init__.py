@@ -1,0 +1,95 @@
+"""Asynchronous inference: one session object over any engine, every calling convention over one flow."""
+
+from __future__ import annotations
+
+import atexit as _atexit
+import os as _os
+from importlib.metadata import PackageNotFoundError as _NotInstalled
+from importlib.metadata import version as _version
+
+from headway import _core
+from headway._core import InferenceFuture
+from headway._errors import (
+    DeadlineExceeded,
+    Dropped,
+    EndOfStream,
+    EngineError,
+    Fail,
+    HeadwayError,
+    InputError,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    LaneCrashed,
+    LoadError,
+    NoModel,
+    NoSuchFile,
+    QueueFull,
+    RuntimeException,
+    SessionClosed,
+)
+from headway._metrics import CloseReport, Counters, Histogram, LaneStats, Stats, Timing
+from headway._nodes import ModelMetadata, NodeArg
+from headway._options import ExecutionMode, GraphOptimizationLevel, RunOptions, SessionOptions
+from headway._providers import ProviderReport
+from headway.session import InferenceSession, Refused
+
+try:
+    __version__ = _version("headway")
+except _NotInstalled:  # running from a source tree
+    __version__ = "0"
+
+__all__ = [
+    # sessions
+    "InferenceFuture",
+    "InferenceSession",
+    "Refused",
+    # options
+    "ExecutionMode",
+    "GraphOptimizationLevel",
+    "RunOptions",
+    "SessionOptions",
+    # what they give
+    "CloseReport",
+    "Counters",
+    "Histogram",
+    "LaneStats",
+    "ModelMetadata",
+    "NodeArg",
+    "ProviderReport",
+    "Stats",
+    "Timing",
+    # functions
+    "get_available_providers",
+    # errors
+    "DeadlineExceeded",
+    "Dropped",
+    "EndOfStream",
+    "EngineError",
+    "Fail",
+    "HeadwayError",
+    "InputError",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "LaneCrashed",
+    "LoadError",
+    "NoModel",
+    "NoSuchFile",
+    "QueueFull",
+    "RuntimeException",
+    "SessionClosed",
+]
+
+
+def get_available_providers() -> list[str]:
+    """The execution providers that the installed onnxruntime library has."""
+    from headway._library import onnxruntime_candidates
+
+    return _core.available_providers(None, list(onnxruntime_candidates()))
+
+
+# After the program's own threads are joined, before the interpreter is taken down (see ARCHITECTURE.md, "Exit").
+_atexit.register(_core._exit)
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_core._forked)

@@ -1,0 +1,140 @@
+"""Delivery into Python: the thread that calls callbacks, and the bells of event loops."""
+
+from __future__ import annotations
+
+import sys
+import types
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from headway._core import Bell, Deliveries, InferenceFuture
+
+
+class Unraisable(NamedTuple):
+    """What ``sys.unraisablehook`` gets for a callback that raised."""
+
+    exc_type: type[BaseException]
+    exc_value: BaseException
+    exc_traceback: types.TracebackType | None
+    err_msg: str
+    object: object
+
+
+def _report(callback: object, raised: BaseException) -> None:
+    message = "Exception ignored in a headway callback"
+    try:
+        sys.unraisablehook(Unraisable(type(raised), raised, raised.__traceback__, message, callback))  # type: ignore[arg-type]
+    except BaseException:
+        # The hook is the user's too; a hook that raises must not end delivery.
+        sys.__unraisablehook__(Unraisable(type(raised), raised, raised.__traceback__, message, callback))  # type: ignore[arg-type]
+
+
+def deliver(deliveries: Deliveries) -> None:
+    """The delivery thread: calls the callbacks of one request after the other, until there will be none any more."""
+    while True:
+        batch = deliveries.next()
+        if batch is None:
+            return
+        while batch:
+            calls = batch.pop(0)
+            failed = False
+            for callback, args in calls:
+                try:
+                    callback(*args)
+                except BaseException as raised:
+                    failed = True
+                    _report(callback, raised)
+                    raised.__traceback__ = None
+            # Before the request counts as delivered, nothing of it is held here any more.
+            calls = callback = args = None
+            deliveries.returned(failed)
+
+
+class LoopBell:
+    """One event loop's bell: a whole batch of endings wakes the loop once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, bell: Bell) -> None:
+        self.bell = bell
+        self.next = 0
+        self.waiting: dict[int, asyncio.Future[None]] = {}
+        loop.add_reader(bell.fileno(), self.answer)
+
+    def answer(self) -> None:
+        """Resolves what was rung for."""
+        for number in self.bell.answer():
+            waiter = self.waiting.pop(number, None)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, future: InferenceFuture, loop: asyncio.AbstractEventLoop, admitted: bool) -> None:
+        """Waits until the request is admitted, or until it ends."""
+        self.next += 1
+        number = self.next
+        waiter = self.waiting[number] = loop.create_future()
+        try:
+            if future._subscribe(self.bell, number, admitted):
+                await waiter
+        finally:
+            self.waiting.pop(number, None)
+
+
+_bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBell | None] = weakref.WeakKeyDictionary()
+
+
+def _bell_of(loop: asyncio.AbstractEventLoop) -> LoopBell | None:
+    """The loop's bell; None when the loop cannot watch a descriptor (the Windows proactor loop)."""
+    try:
+        return _bells[loop]
+    except KeyError:
+        pass
+    from headway._core import Bell
+
+    try:
+        bell: LoopBell | None = LoopBell(loop, Bell())
+    except (NotImplementedError, OSError):
+        bell = None
+    _bells[loop] = bell
+    return bell
+
+
+async def _wait(future: InferenceFuture, admitted: bool) -> None:
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    bell = _bell_of(loop)
+    if bell is not None:
+        await bell.wait(future, loop, admitted)
+        return
+    # Without a bell the delivery thread tells the loop; admission has no callback, so it means the end here.
+    waiter = loop.create_future()
+
+    def tell(_: object) -> None:
+        loop.call_soon_threadsafe(lambda: waiter.done() or waiter.set_result(None))
+
+    future.add_done_callback(tell)
+    await waiter
+
+
+async def await_future(future: InferenceFuture) -> list[Any]:
+    """The outputs of a request. Cancelling the awaiting task cancels the request."""
+    if not future.done():
+        try:
+            await _wait(future, False)
+        except BaseException:
+            future.cancel()
+            raise
+    return future.result()
+
+
+async def await_admission(future: InferenceFuture) -> InferenceFuture:
+    """The same future, once it has a ticket. Raises what refused it."""
+    try:
+        await _wait(future, True)
+    except BaseException:
+        future.cancel()
+        raise
+    future._raise_refusal()
+    return future

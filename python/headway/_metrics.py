@@ -1,0 +1,123 @@
+"""What ``stats()``, ``close()`` and ``future.timing`` give: frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where a request spent its time, in seconds on its session's clock."""
+
+    #: When it was submitted.
+    submitted: float
+    #: When a lane took it; None if none did.
+    started: float | None
+    #: When its outcome was known; None while it is not.
+    ended: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Durations in seconds; quantiles are right to about 6 %."""
+
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    """One lane."""
+
+    #: Its number.
+    id: int
+    #: ``"idle"``, ``"running"``, ``"overrun"`` (its request ended before the engine returned) or ``"closed"``.
+    state: str
+    #: Requests (or batches) it has run.
+    runs: int
+    #: Share of the session's life that it was busy, 0 to 1.
+    busy: float
+    #: The process it lives in.
+    pid: int
+    #: False for a lane that only threads waiting in ``run()`` use.
+    worker: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """How requests ended. At every instant ``submitted`` is the sum of all below it down to ``undelivered``."""
+
+    #: Tickets given.
+    submitted: int
+    #: Ended well and handed over.
+    done: int
+    #: The engine failed on them.
+    failed: int
+    #: Dropped, by reason.
+    dropped: dict[str, int]
+    #: Their timeout passed.
+    expired: int
+    #: Cancelled.
+    cancelled: int
+    #: Waiting now.
+    waiting: int
+    #: Running now.
+    running: int
+    #: Ended, but their callback has not returned.
+    undelivered: int
+    #: Calls that raised before a ticket existed (not in the sum).
+    rejected: int
+    #: Callbacks that raised (not in the sum).
+    callback_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats(Counters):
+    """A session's state, taken in one look."""
+
+    #: Each lane.
+    lanes: tuple[LaneStats, ...]
+    #: From submission to start.
+    queue: Histogram
+    #: On the lane.
+    run: Histogram
+    #: From the end to the callback's return.
+    delivery: Histogram
+    #: From submission to the end (to the callback's return, where there is one).
+    total: Histogram
+    #: Counters of each stream key.
+    streams: dict[str | int, Counters]
+    #: Totals of stream keys that were idle and made room.
+    folded: Counters
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReport:
+    """What ``close()`` did."""
+
+    #: True when everything that was admitted ran to its own end.
+    drained: bool
+    #: Requests that were cancelled.
+    cancelled: int
+    #: Lanes whose engine did not return in time; they are left to themselves.
+    abandoned: tuple[int, ...]
+    #: False when callbacks had not all returned in time, or when ``close()`` was called by one of them.
+    delivered: bool
+
+
+def stats_from(raw: Mapping[str, Any]) -> Stats:
+    """The record of what the native core counted."""
+    values = dict(raw)
+    values["lanes"] = tuple(LaneStats(**lane) for lane in values["lanes"])
+    for name in ("queue", "run", "delivery", "total"):
+        values[name] = Histogram(**values[name])
+    values["streams"] = {key: Counters(**counters) for key, counters in values["streams"].items()}
+    values["folded"] = Counters(**values["folded"])
+    return Stats(**values)

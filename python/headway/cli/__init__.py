@@ -1,0 +1,19 @@
+"""The command line: `headway run` classifies pictures, `headway demo` shows it on an embedded model."""
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line with these arguments (None: the process's own) and return the exit status."""
+    # Checked before anything of the extra is imported, so that its absence is one line and no traceback.
+    needed = {"click": "click", "rich": "rich", "PIL": "pillow"}
+    missing = [package for module, package in needed.items() if find_spec(module) is None]
+    if missing:
+        names = ", ".join(missing)
+        print(f'headway: error: the command line needs {names}: pip install "headway[cli]"', file=sys.stderr)
+        return 1
+    from ._app import run_app
+
+    return run_app(argv)

@@ -1,0 +1,350 @@
+"""``InferenceSession``: a loaded model, its lanes, bounded admission and delivery."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from headway import _core
+from headway._errors import QueueFull
+from headway._load import Loaded, load_callable, load_onnxruntime, source_of
+from headway._metrics import CloseReport, Stats, stats_from
+from headway._nodes import ModelMetadata, NodeArg
+from headway._options import Hint, Overflow, SessionOptions, plan
+from headway._providers import MissingProvider, Provider, ProviderReport
+
+if TYPE_CHECKING:
+    from headway._core import InferenceFuture
+    from headway._options import RunOptions
+    from headway._stream import OnError, Stream
+
+#: How long a worker or a waiting thread spins before it parks: waking an idle core costs about as much.
+_SPIN_SECONDS = 30e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What ``try_submit`` gives when there is no room. Falsy."""
+
+    #: Why.
+    reason: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+def _at_least_one(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    return value
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+class InferenceSession(_core.Session):
+    """A model that answers through every calling convention: blocking, callback, future, asyncio, stream.
+
+    Args:
+        path_or_bytes: A model file, its bytes, or a callable that takes a feed (``dict[str, ndarray]``) and returns
+            a dict or a list of outputs.
+        sess_options: Options under ONNX Runtime's names; explicit thread counts beat ``workers`` and ``hint``.
+        providers: Execution providers, names or ``(name, options)`` pairs. A list that ends in
+            ``CPUExecutionProvider`` is a preference list: what is missing is warned about once and listed in
+            ``providers_report``. Without CPU in it, a missing provider raises LoadError.
+        provider_options: One dict for each provider.
+        engine: ``"onnxruntime"`` or ``"python"``; None chooses by the file.
+        inputs: A callable's input names.
+        outputs: A callable's output names.
+        hint: ``"latency"``: one request uses all usable cores. ``"throughput"``: one lane per usable core, one
+            thread each.
+        workers: Lanes, a hard limit when given.
+        queue_depth: Requests that may wait. Default ``max(4, 2 * workers)``.
+        delivery_depth: Callbacks that may be outstanding before lanes start nothing new. Default ``queue_depth``.
+        overflow: What happens to one request more: ``"block"``, ``"raise"``, ``"drop_oldest"``, ``"drop_newest"``.
+        submit_timeout: Seconds that ``submit`` and ``run_async`` wait for room, then QueueFull. None: for ever.
+        timeout: Default timeout of every request in seconds, from the call on; None: none.
+        ordered: Callbacks and streams in submission order.
+        serial: One request of a stream key at a time (stateful models).
+        copy_inputs: Asynchronous calls copy their inputs, so that a frame may be refilled at once. False: they are
+            held and must not be written to before the request has ended.
+        on_missing_provider: ``"raise"`` or ``"warn"``; None: see ``providers``.
+
+    Raises:
+        LoadError: The model or the engine's library cannot be loaded.
+        TypeError, ValueError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        path_or_bytes: str | bytes | os.PathLike[str] | Callable[[dict[str, Any]], Any],
+        sess_options: SessionOptions | None = None,
+        providers: Sequence[Provider] | None = None,
+        provider_options: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        engine: str | None = None,
+        inputs: Sequence[Any] | None = None,
+        outputs: Sequence[Any] | None = None,
+        hint: Hint = "latency",
+        workers: int | None = None,
+        queue_depth: int | None = None,
+        delivery_depth: int | None = None,
+        overflow: Overflow = "block",
+        submit_timeout: float | None = 10.0,
+        timeout: float | None = None,
+        ordered: bool = True,
+        serial: bool = False,
+        copy_inputs: bool = True,
+        on_missing_provider: MissingProvider | None = None,
+    ) -> None:
+        _one_of("hint", hint, ("latency", "throughput"))
+        _one_of("overflow", overflow, ("block", "raise", "drop_oldest", "drop_newest"))
+        if on_missing_provider is not None:
+            _one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
+        if sess_options is not None and not isinstance(sess_options, SessionOptions):
+            raise TypeError(f"sess_options: expected headway.SessionOptions, got {type(sess_options).__name__}")
+        workers = _at_least_one("workers", workers)
+        options = sess_options or SessionOptions()
+        lanes = plan(hint, workers, _core.usable_cores(), options.intra_op_num_threads)
+        loader: Callable[[], Loaded] | None = getattr(path_or_bytes, "_headway_load", None)
+        if loader is not None:
+            # A fake engine of headway.testing brings its own model.
+            loaded, self._engine, self._label = loader(), "fake", "fake"
+        else:
+            source = source_of(path_or_bytes, engine)
+            self._engine, self._label = source.engine, source.label
+            if source.engine == "python":
+                loaded = load_callable(source.model, inputs, outputs)
+            else:
+                loaded = load_onnxruntime(
+                    source, options, lanes, providers, provider_options, on_missing_provider
+                )
+        depth = _at_least_one("queue_depth", queue_depth) or max(4, 2 * lanes.workers)
+        self._loaded = loaded._replace(model=None)  # type: ignore[arg-type]
+        self._depth = depth
+        self._workers = lanes.workers
+        self._open(
+            loaded.model,
+            workers=lanes.workers,
+            caller_lanes=0 if self._engine == "python" else lanes.caller_lanes,
+            queue_depth=depth,
+            delivery_depth=_at_least_one("delivery_depth", delivery_depth) or depth,
+            overflow=overflow,
+            ordered=bool(ordered),
+            serial=bool(serial),
+            spin=_SPIN_SECONDS if _core.usable_cores() > 1 else 0.0,
+            copy_inputs=bool(copy_inputs),
+            timeout=timeout,
+            submit_timeout=submit_timeout,
+        )
+        if self._engine == "python":
+            self._start_lanes(path_or_bytes)
+
+    def _start_lanes(self, call: Any) -> None:
+        import threading
+
+        from headway import _callable
+
+        names = [name for name, _, _ in self._info()["outputs"]]
+        for number in range(self._workers):
+            threading.Thread(
+                target=_callable.work,
+                args=(self._lane(number), call, names),
+                name=f"headway-lane-{number}",
+                daemon=True,
+            ).start()
+
+    @classmethod
+    async def acreate(cls, *args: Any, **kwargs: Any) -> Self:
+        """Like the constructor, without blocking the event loop while the model loads."""
+        import asyncio
+
+        return await asyncio.to_thread(cls, *args, **kwargs)
+
+    # ---- asyncio -----------------------------------------------------------------------------------------------
+
+    async def arun(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Any,
+        run_options: RunOptions | None = None,
+        **call: Any,
+    ) -> list[Any]:
+        """The outputs of one request. Waiting for room never blocks the loop; cancelling the task cancels the request.
+
+        Args:
+            output_names: Wanted outputs in this order; None for all.
+            input_feed: A dict by input name, a list in input order, or one array.
+            run_options: The request's own options.
+            **call: ``timeout`` in seconds, ``priority``, ``stream``.
+
+        Raises:
+            What ``run`` raises. ``concurrent.futures.CancelledError`` when somebody else cancelled the request.
+        """
+        from headway._delivery import await_future
+
+        future = self._line_up(input_feed, output_names, bounded=False, run_options=run_options, **call)
+        return await await_future(future)
+
+    async def asubmit(
+        self, input_feed: Any, output_names: Sequence[str] | None = None, **call: Any
+    ) -> InferenceFuture:
+        """Like ``submit``, waiting for room without blocking the loop (for ``submit_timeout`` at most)."""
+        from headway._delivery import await_admission
+
+        return await await_admission(self._line_up(input_feed, output_names, bounded=True, **call))
+
+    # ---- futures and streams -----------------------------------------------------------------------------------
+
+    def try_submit(
+        self, input_feed: Any, output_names: Sequence[str] | None = None, **call: Any
+    ) -> InferenceFuture | Refused:
+        """Like ``submit``, never waiting: a falsy ``Refused`` when there is no room."""
+        try:
+            return self.submit(input_feed, output_names, block=False, **call)
+        except QueueFull as full:
+            return Refused(str(full))
+
+    def stream(
+        self,
+        feeds: Iterable[Any],
+        *,
+        depth: int | None = None,
+        ordered: bool = True,
+        output_names: Sequence[str] | None = None,
+        on_error: OnError = "raise",
+        **call: Any,
+    ) -> Stream:
+        """The results of many feeds, with bounded look-ahead.
+
+        Args:
+            feeds: Any iterable; it is read as results are taken.
+            depth: Requests ahead of the result that is taken next. Default: lanes + queue_depth.
+            ordered: Results in the order of the feeds; False: as they are done.
+            output_names: Wanted outputs in this order; None for all.
+            on_error: ``"raise"`` ends the stream at the first error; ``"yield"`` gives the error in its place.
+            **call: ``timeout``, ``priority``, ``stream``, ``run_options`` of every request.
+        """
+        from headway._stream import Stream
+
+        def submit(feed: Any) -> InferenceFuture:
+            return self._line_up(feed, output_names, bounded=False, **call)
+
+        ahead = self._workers + self._depth if depth is None else depth
+        return Stream(feeds, submit, ahead, ordered, on_error)
+
+    async def astream(
+        self, feeds: Iterable[Any], *, depth: int | None = None, output_names: Sequence[str] | None = None, **call: Any
+    ) -> AsyncIterator[list[Any]]:
+        """Like ``stream``, for ``async for``."""
+        from collections import deque
+
+        window: deque[InferenceFuture] = deque()
+        ahead = self._workers + self._depth if depth is None else depth
+        try:
+            for feed in feeds:
+                window.append(self._line_up(feed, output_names, bounded=False, **call))
+                if len(window) >= ahead:
+                    yield await window.popleft()
+            while window:
+                yield await window.popleft()
+        finally:
+            for future in window:
+                future.cancel()
+
+    # ---- what it says of itself --------------------------------------------------------------------------------
+
+    def get_inputs(self) -> list[NodeArg]:
+        """The model's inputs."""
+        return [NodeArg(*node) for node in self._info()["inputs"]]
+
+    def get_outputs(self) -> list[NodeArg]:
+        """The model's outputs."""
+        return [NodeArg(*node) for node in self._info()["outputs"]]
+
+    def get_overridable_initializers(self) -> list[NodeArg]:
+        """Initializers that a feed may override."""
+        return [NodeArg(*node) for node in self._info()["initializers"]]
+
+    def get_modelmeta(self) -> ModelMetadata:
+        """What the model says of itself."""
+        return ModelMetadata(**self._info()["meta"])
+
+    def get_providers(self) -> list[str]:
+        """The execution providers in use."""
+        return list(self._loaded.providers)
+
+    def get_provider_options(self) -> dict[str, dict[str, str]]:
+        """The options that each provider was given."""
+        return {name: dict(options) for name, options in self._loaded.provider_options.items()}
+
+    @property
+    def providers_report(self) -> list[ProviderReport]:
+        """Every provider that was asked for, and why it is not used where it is not."""
+        return list(self._loaded.report)
+
+    def stats(self) -> Stats:
+        """Counters, lanes and times, taken in one look."""
+        return stats_from(self._stats())
+
+    def __repr__(self) -> str:
+        device = f"{self._engine}/{self._loaded.device}" if hasattr(self, "_loaded") else "?"
+        here, closing = self._state()
+        if not here or closing:
+            return f"<{type(self).__name__} {getattr(self, '_label', '?')} {device} [closed]>"
+        stats = self._stats()
+        lanes = sum(lane["worker"] for lane in stats["lanes"])
+        plural = "lane" if lanes == 1 else "lanes"
+        return (
+            f"<{type(self).__name__} {self._label} {device} [{lanes} {plural}: {stats['running']} running, "
+            f"{stats['waiting']} waiting, {stats['undelivered']} undelivered]>"
+        )
+
+    # ---- the end -----------------------------------------------------------------------------------------------
+
+    def close(self, drain: bool = True, timeout: float | None = 30.0) -> CloseReport:
+        """Stop admitting, finish (``drain``) or cancel what was admitted, deliver every outcome, free the engine.
+
+        Args:
+            drain: False cancels what waits and terminates what runs.
+            timeout: Seconds for the drain; after it the rest is cancelled. None waits for ever.
+
+        Returns:
+            What it did. Calling it again gives the first report.
+        """
+        drained, cancelled, abandoned, delivered = self._close(drain, timeout)
+        return CloseReport(drained, cancelled, tuple(abandoned), delivered)
+
+    async def aclose(self, drain: bool = True, timeout: float | None = 30.0) -> CloseReport:
+        """Like ``close``, without blocking the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.close, drain, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(drain=kind is None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose(drain=kind is None)
+
+    def __del__(self) -> None:
+        here, closing = self._state()
+        if here and not closing:
+            warnings.warn(f"unclosed session {self!r}; use `with` or close()", ResourceWarning, source=self)
+            self._abandon()
