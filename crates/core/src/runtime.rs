@@ -88,7 +88,7 @@ impl Shared {
     /// The last thing done under the lock.
     fn publish(&self, state: &mut State, fx: &mut Effects) {
         // A thread that does not sleep needs no wake-up; it looks before it sleeps.
-        fx.deliver &= std::mem::take(&mut state.listening);
+        fx.deliver = fx.deliver && std::mem::take(&mut state.listening);
         self.waiting.store(state.waiting() as u64, Ordering::Relaxed);
         let usual = state.usual_run.map_or(0, |usual| usual.as_nanos().clamp(1, u128::from(u64::MAX)) as u64);
         self.usual.store(usual, Ordering::Relaxed);

@@ -73,7 +73,9 @@ fn short_name(name: &str) -> &str {
         "Azure" => "AZURE",
         "Xnnpack" => "XNNPACK",
         "Dml" => "DML",
-        "Qnn" => "QNN",
+        "WebGpu" => "WebGPU",
+        "Js" => "JS",
+        "NvTensorRTRTX" => "NvTensorRtRtx",
         other => other,
     }
 }

@@ -7,6 +7,7 @@ use headway_core::value::{DType, Data, Dims, Tensor, Value};
 use super::api::Api;
 use super::*;
 use crate::pool::Pool;
+use crate::pool::tests::alone;
 
 #[path = "../../tests/support/library.rs"]
 mod library;
@@ -48,6 +49,7 @@ fn floats(dims: &[i64], values: &[f32]) -> Value {
 
 #[test]
 fn outputs_are_read_without_the_newer_call() {
+    let _alone = alone();
     let outputs = run(&load("mul"), vec![floats(&[2, 3], &[2.0; 6]), floats(&[2, 3], &[1.5; 6])]);
     assert_eq!((outputs[0].dtype, outputs[0].dims.as_slice()), (DType::F32, [2, 3].as_slice()));
     let Data::Memory(memory) = &outputs[0].data else { panic!("expected plain elements") };
@@ -64,6 +66,7 @@ fn outputs_are_read_without_the_newer_call() {
 
 #[test]
 fn a_rank_that_may_be_unknown_is_left_open() {
+    let _alone = alone();
     let engine = load("shapes");
     let kinds: Vec<_> = engine.info().inputs.iter().map(|node| node.kind.clone()).collect();
     let mixed = vec![Dim::Fixed(2), Dim::Named("H".into()), Dim::Any];

@@ -10,7 +10,7 @@ mod block;
 mod class;
 mod local;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;

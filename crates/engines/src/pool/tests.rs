@@ -3,10 +3,10 @@ use std::thread;
 
 use super::*;
 
-/// The live counter is global: tests that read it run one at a time.
+/// The live counter is global: tests that read it or take blocks run one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn alone() -> std::sync::MutexGuard<'static, ()> {
+pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 

@@ -1,0 +1,222 @@
+//! Delivery: order of callbacks, the gate at `delivery_depth`, and what the delivery thread may do.
+
+mod support;
+
+use headway_core::admission::{Overflow, Patience};
+use headway_core::runtime::Waiting;
+use headway_core::state::Config;
+use support::{Bench, ask, flow, outcome};
+
+fn bench(delivery_depth: usize, workers: usize) -> Bench {
+    let flow = flow(8, Overflow::Block);
+    Bench::new(Config { workers, delivery_depth, flow, ..Config::default() })
+}
+
+#[test]
+fn callbacks_come_in_submission_order_with_failures_between() {
+    let bench = bench(9, 3);
+    let cancelled = bench.submit(ask(1).callback());
+    bench.cancel(&cancelled);
+    for number in 2..=4 {
+        bench.submit(ask(number).callback());
+    }
+    let late = bench.submit(ask(5).callback().deadline(3));
+    let works: Vec<_> = (0..3).map(|lane| bench.start(lane).0).collect();
+    let mut works = works.into_iter();
+    let (two, three, four) = (works.next(), works.next(), works.next());
+    bench.answer(four.expect("4"));
+    bench.advance(3);
+    bench.fail(three.expect("3"));
+    assert!(late.is_ended());
+    assert_eq!(bench.deliver(), ["1: cancelled"], "2 still runs");
+    bench.answer(two.expect("2"));
+    assert_eq!(bench.deliver(), ["2: done 2", "3: failed", "4: done 4", "5: expired waiting"]);
+}
+
+#[test]
+fn each_key_and_priority_is_a_consumer_of_its_own() {
+    let bench = bench(9, 4);
+    bench.submit(ask(1).callback().key(1).priority(5));
+    bench.submit(ask(2).callback().key(2).priority(4));
+    bench.submit(ask(3).callback().key(1).priority(4));
+    bench.submit(ask(4).callback().key(2).priority(4).deadline(1));
+    let works: Vec<_> = (0..3).map(|lane| bench.start(lane).0).collect();
+    bench.advance(1);
+    let mut works = works.into_iter();
+    let first = works.next();
+    works.for_each(|work| assert!(bench.answer(work).is_none()));
+    assert_eq!(bench.deliver(), ["2: done 2", "4: expired waiting", "3: done 3"]);
+    bench.answer(first.expect("1"));
+    assert_eq!(bench.deliver(), ["1: done 1"]);
+}
+
+#[test]
+fn unordered_callbacks_come_as_they_end() {
+    let bench = Bench::new(Config { workers: 2, ordered: false, ..Config::default() });
+    bench.submit(ask(1).callback());
+    bench.submit(ask(2).callback());
+    let (one, two) = (bench.start(0).0, bench.start(1).0);
+    bench.answer(two);
+    bench.answer(one);
+    assert_eq!(bench.deliver(), ["2: done 2", "1: done 1"]);
+}
+
+#[test]
+fn at_the_bound_lanes_start_nothing() {
+    let bench = bench(1, 1);
+    bench.submit(ask(1).callback());
+    bench.submit(ask(2));
+    bench.run(0);
+    assert!(bench.take(0).is_none());
+    assert!(bench.flow.begin(ask(3).request, false).is_err());
+    let due = bench.due(9);
+    assert!(bench.take(0).is_none(), "the callback has not returned");
+    bench.returned(&due[0], true);
+    assert_eq!(bench.counters().callback_errors, 1);
+    assert_eq!(bench.run(0), Some(2));
+}
+
+#[test]
+fn at_the_bound_the_request_that_delivery_waits_for_starts() {
+    let bench = bench(1, 2);
+    bench.submit(ask(1).callback());
+    let second = bench.submit(ask(2).callback());
+    bench.submit(ask(3));
+    bench.submit(ask(4).callback().key(1));
+    bench.cancel(&second);
+    // The cancelled one is held back by number 1; numbers 3 and 4 wait behind the gate.
+    assert_eq!(bench.counters().undelivered, 1);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1]);
+    bench.answer(work);
+    assert!(bench.take(0).is_none(), "two callbacks are due");
+    assert_eq!(bench.deliver(), ["1: done 1", "2: cancelled"]);
+    assert_eq!(bench.run_all(), [4], "and shuts the gate again");
+    bench.deliver();
+    assert_eq!(bench.run_all(), [3]);
+}
+
+#[test]
+fn at_the_bound_serial_runs_what_comes_before_the_awaited_one() {
+    let bench = Bench::new(Config {
+        serial: true,
+        delivery_depth: 1,
+        flow: flow(8, Overflow::Block),
+        ..Config::default()
+    });
+    bench.submit(ask(1).key(1));
+    bench.submit(ask(2).key(1).callback());
+    let third = bench.submit(ask(3).key(1).callback());
+    bench.submit(ask(4));
+    bench.cancel(&third);
+    assert_eq!((bench.run(0), bench.run(0), bench.run(0)), (Some(1), Some(2), None));
+    assert_eq!(bench.deliver(), ["2: done 2", "3: cancelled"]);
+    assert_eq!(bench.run_all(), [4]);
+}
+
+#[test]
+fn closing_lifts_the_gate_and_still_delivers_everything() {
+    let bench = bench(1, 1);
+    bench.submit(ask(1).callback());
+    bench.submit(ask(2).callback());
+    bench.run(0);
+    assert!(bench.take(0).is_none());
+    bench.flow.begin_close(true);
+    assert_eq!(bench.run_all(), [2]);
+    assert_eq!(bench.deliver(), ["1: done 1", "2: done 2"]);
+    let mut none = Vec::new();
+    assert!(!bench.flow.next_deliveries(1, &mut none), "there will be none any more");
+}
+
+#[test]
+fn callbacks_can_be_added_until_the_request_has_ended() {
+    let bench = bench(9, 1);
+    let slot = bench.submit(ask(1));
+    assert!(bench.flow.attach(&slot, Box::new(10_u64)).is_none());
+    let (work, _) = bench.start(0);
+    assert!(bench.flow.attach(&slot, Box::new(11_u64)).is_none());
+    bench.answer(work);
+    assert!(bench.flow.attach(&slot, Box::new(12_u64)).is_some(), "the caller calls it itself");
+    assert_eq!(bench.counters().undelivered, 1);
+    assert_eq!(bench.deliver(), ["10+11: done 1"]);
+}
+
+#[test]
+fn callbacks_of_futures_hold_up_no_consumer() {
+    let bench = bench(9, 2);
+    bench.submit(ask(1).callback());
+    let future = bench.submit(ask(2));
+    bench.flow.attach(&future, Box::new(2_u64));
+    let (one, two) = (bench.start(0).0, bench.start(1).0);
+    bench.answer(two);
+    assert_eq!(bench.deliver(), ["2: done 2"]);
+    bench.answer(one);
+    assert_eq!(bench.deliver(), ["1: done 1"]);
+}
+
+/// The delivery thread sits in a callback and runs something: ahead of the queue, past the gate.
+#[test]
+fn the_delivery_thread_passes_queue_and_gate() {
+    let bench = bench(1, 1);
+    bench.submit(ask(1).callback());
+    bench.submit(ask(2));
+    bench.run(0);
+    let due = bench.due(1);
+    let work = bench.flow.begin(ask(3).request, true).expect("ahead of 2, at the bound");
+    let urgent = bench.submit(ask(4).urgent().patience(Patience::Delivery));
+    bench.answer(work);
+    assert_eq!(bench.run(0), Some(4), "a worker passes the gate for it");
+    assert_eq!(outcome(&urgent), "done 4");
+    assert!(bench.take(0).is_none());
+    bench.returned(&due[0], false);
+    assert_eq!(bench.run(0), Some(2));
+}
+
+/// `result()` inside a callback, on a request that waits behind the gate.
+#[test]
+fn the_delivery_thread_runs_what_it_waits_for() {
+    let bench = bench(1, 1);
+    bench.submit(ask(1).callback());
+    bench.submit(ask(2));
+    let wanted = bench.submit(ask(3));
+    bench.run(0);
+    let due = bench.due(1);
+    let busy = bench.flow.begin(ask(9).request, true).expect("the lane");
+    let how = Waiting { execute: true, ahead: true };
+    bench.flow.wait(&wanted, Some(std::time::Instant::now()), how);
+    bench.answer(busy);
+    assert_eq!(bench.run(0), Some(3), "it became urgent");
+    assert!(bench.take(0).is_none());
+    bench.returned(&due[0], false);
+    assert_eq!(bench.run(0), Some(2));
+}
+
+/// The same with `serial`: those of its key that come first become urgent with it, and nothing runs twice at once.
+#[test]
+fn urgent_requests_keep_the_order_of_a_serial_key() {
+    let bench = Bench::new(Config {
+        workers: 2,
+        serial: true,
+        delivery_depth: 1,
+        flow: flow(8, Overflow::Block),
+        ..Config::default()
+    });
+    bench.submit(ask(1).callback());
+    bench.run(0);
+    let due = bench.due(1);
+    bench.submit(ask(2).key(1));
+    let wanted = bench.submit(ask(3).key(1));
+    bench.submit(ask(4).key(1));
+    let how = Waiting { execute: true, ahead: true };
+    let now = || Some(std::time::Instant::now());
+    bench.flow.wait(&wanted, now(), how);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [2]);
+    assert!(bench.take(1).is_none(), "one of a key at a time");
+    bench.flow.wait(&wanted, now(), how);
+    assert!(!wanted.is_ended());
+    bench.answer(work);
+    assert_eq!((bench.run(1), bench.run(1)), (Some(3), None));
+    bench.returned(&due[0], false);
+    assert_eq!(bench.run(0), Some(4));
+}

@@ -1,0 +1,100 @@
+//! Random operations against a small reference model: conservation at every step, each ticket ends exactly
+//! once and as the model says, bounds, order per consumer, and no answer to another request.
+
+mod admit;
+mod start;
+#[path = "../support/mod.rs"]
+mod support;
+mod system;
+
+use headway_core::admission::{Overflow, Patience};
+use headway_core::state::Config;
+use proptest::prelude::*;
+use support::flow;
+use system::Sys;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct New {
+    pub(crate) flow: usize,
+    pub(crate) patience: Patience,
+    pub(crate) priority: i32,
+    pub(crate) key: Option<i64>,
+    pub(crate) deadline: Option<u64>,
+    pub(crate) room: Option<u64>,
+    pub(crate) callback: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    Submit(New),
+    Begin(Option<i64>, Option<u64>),
+    Take(usize),
+    Complete(usize, bool),
+    Cancel(prop::sample::Index),
+    Advance(u64),
+    Collect(usize),
+    Return(bool),
+    CancelAll,
+    Close(bool),
+}
+
+fn policies() -> impl Strategy<Value = Overflow> {
+    prop::sample::select(&[Overflow::Block, Overflow::Raise, Overflow::DropOldest, Overflow::DropNewest][..])
+}
+
+fn news() -> impl Strategy<Value = New> {
+    let patience =
+        prop_oneof![3 => Just(Patience::Wait), 2 => Just(Patience::Never), 1 => Just(Patience::Delivery)];
+    let few = || prop_oneof![2 => Just(None), 1 => (0..20_u64).prop_map(Some)];
+    (0..4_usize, patience, -1..2_i32, prop::option::of(0..3_i64), few(), few(), any::<bool>()).prop_map(
+        |(flow, patience, priority, key, deadline, room, callback)| New {
+            flow: usize::from(flow == 0),
+            patience,
+            priority: if flow % 2 == 0 { priority } else { 0 },
+            key,
+            deadline,
+            room: room.map(|room| room + 1),
+            callback,
+        },
+    )
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        40 => news().prop_map(Op::Submit),
+        6 => (prop::option::of(0..3_i64), prop::option::of(0..20_u64)).prop_map(|(key, at)| Op::Begin(key, at)),
+        25 => (0..3_usize).prop_map(Op::Take),
+        20 => (0..4_usize, prop::bool::weighted(0.8)).prop_map(|(lane, well)| Op::Complete(lane, well)),
+        8 => any::<prop::sample::Index>().prop_map(Op::Cancel),
+        8 => (0..9_u64).prop_map(Op::Advance),
+        10 => (1..4_usize).prop_map(Op::Collect),
+        12 => any::<bool>().prop_map(Op::Return),
+        1 => Just(Op::CancelAll),
+        1 => any::<bool>().prop_map(Op::Close),
+    ];
+    prop::collection::vec(op, 1..150)
+}
+
+fn configs() -> impl Strategy<Value = Config> {
+    (1..4_usize, 0..2_usize, 1..4_usize, policies(), 1..5_usize, any::<bool>(), 1..4_usize).prop_map(
+        |(workers, caller_lanes, depth, overflow, delivery_depth, serial, max_batch)| Config {
+            workers,
+            caller_lanes,
+            flow: flow(depth, overflow),
+            delivery_depth,
+            serial,
+            max_batch,
+            ..Config::default()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 3000, ..ProptestConfig::default() })]
+    #[test]
+    fn agrees_with_the_model(config in configs(), second in (1..3_usize, policies()), ops in ops()) {
+        let mut sys = Sys::new(config, second);
+        ops.iter().for_each(|op| sys.apply(op));
+        sys.finish();
+    }
+}
