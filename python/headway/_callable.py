@@ -89,6 +89,7 @@ def work(lane: Lane, call: Callable[[dict[str, Any]], Any], outputs: list[str]) 
         if batch is None:
             return
         results: list[tuple[bool, Any]] = []
+        feed: Any
         for feed, wanted in batch:
             try:
                 results.append((True, outputs_of(call(feed), outputs, wanted)))

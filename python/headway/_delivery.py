@@ -39,8 +39,10 @@ def deliver(deliveries: Deliveries) -> None:
         if batch is None:
             return
         while batch:
-            calls = batch.pop(0)
+            calls: Any = batch.pop(0)
             failed = False
+            callback: Any
+            args: Any
             for callback, args in calls:
                 try:
                     callback(*args)
@@ -111,8 +113,12 @@ async def _wait(future: InferenceFuture, admitted: bool) -> None:
     # Without a bell the delivery thread tells the loop; admission has no callback, so it means the end here.
     waiter = loop.create_future()
 
+    def resolve() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
     def tell(_: object) -> None:
-        loop.call_soon_threadsafe(lambda: waiter.done() or waiter.set_result(None))
+        loop.call_soon_threadsafe(resolve)
 
     future.add_done_callback(tell)
     await waiter

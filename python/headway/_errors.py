@@ -51,6 +51,8 @@ class Dropped(HeadwayError):
 
     #: ``"overflow"``, ``"pipeline_reset"`` or ``"unmatched"``.
     reason: str = "overflow"
+    #: How many neighbours were dropped, in a stream's or a Run's gap marker.
+    count: int = 1
 
 
 class DeadlineExceeded(HeadwayError, TimeoutError):
@@ -197,9 +199,10 @@ def _class_for(kind: str, code: int | None, engine: str) -> type[HeadwayError]:
     if engine != "onnxruntime" or code not in _BY_CODE:
         return ours
     named, native = _BY_CODE[code]
-    made = _with_kind(named, ours)
+    # The ignores: mypy takes the __hash__ of a class's instances for the class's own.
+    made = _with_kind(named, ours)  # type: ignore[arg-type]
     theirs = _onnxruntime_class(native)
-    return made if theirs is None else _with_native(made, theirs)
+    return made if theirs is None else _with_native(made, theirs)  # type: ignore[arg-type]
 
 
 def from_core(

@@ -6,13 +6,47 @@ import operator
 import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from headway._errors import Dropped
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
 
 OnError = Literal["raise", "yield"]
 Submit = Callable[[Any], "InferenceFuture"]
+
+
+def check_options(depth: int, on_error: str) -> None:
+    """ValueError for a depth or an ``on_error`` that makes no sense."""
+    if on_error not in ("raise", "yield"):
+        raise ValueError(f"on_error: expected 'raise' or 'yield', got {on_error!r}")
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise ValueError(f"depth: expected a whole number of at least 1, got {depth!r}")
+
+
+class Gaps:
+    """Joins dropped neighbours into one gap marker: a ``Dropped`` whose ``count`` says how many."""
+
+    def __init__(self) -> None:
+        self._gap: Dropped | None = None
+
+    def pass_on(self, item: Any) -> Iterator[Any]:
+        """What to give for one more item: nothing while a gap grows, then the gap and the item."""
+        if isinstance(item, Dropped):
+            if self._gap is None:
+                self._gap = item
+            else:
+                self._gap.count += item.count
+            return
+        yield from self.rest()
+        yield item
+
+    def rest(self) -> Iterator[Dropped]:
+        """The gap that is still open, if there is one."""
+        gap, self._gap = self._gap, None
+        if gap is not None:
+            yield gap
 
 
 class Stream(Iterator[Any]):
@@ -25,10 +59,7 @@ class Stream(Iterator[Any]):
     def __init__(
         self, feeds: Iterable[Any], submit: Submit, depth: int, ordered: bool, on_error: OnError
     ) -> None:
-        if on_error not in ("raise", "yield"):
-            raise ValueError(f"on_error: expected 'raise' or 'yield', got {on_error!r}")
-        if depth < 1:
-            raise ValueError(f"depth: expected at least 1, got {depth}")
+        check_options(depth, on_error)
         self._hint = operator.length_hint(feeds, -1)
         self._feeds: Iterator[Any] | None = iter(feeds)
         self._submit = submit
@@ -36,6 +67,8 @@ class Stream(Iterator[Any]):
         self._on_error = on_error
         self._window: deque[InferenceFuture | BaseException] = deque()
         self._source_error: BaseException | None = None
+        self._gaps = Gaps()
+        self._out: deque[Any] = deque()
         # Unordered: futures in the order of their ends.
         self._ended: queue.SimpleQueue[InferenceFuture] | None = None if ordered else queue.SimpleQueue()
 
@@ -46,30 +79,50 @@ class Stream(Iterator[Any]):
         return max(self._hint, 0) if self._hint >= 0 else NotImplemented
 
     def __next__(self) -> Any:
-        self._look_ahead()
-        if not self._window:
+        while not self._out:
+            self._look_ahead()
+            if self._window:
+                self._hint -= self._hint > 0
+                self._out.extend(self._gaps.pass_on(self._ending(self._take())))
+                continue
+            self._out.extend(self._gaps.rest())
+            if not self._out:
+                self._end()
+        item = self._out.popleft()
+        if isinstance(item, BaseException) and self._on_error == "raise":
             self.close()
-            if self._source_error is not None:
-                error, self._source_error = self._source_error, None
-                raise error
-            raise StopIteration
-        self._hint -= self._hint > 0
-        item = self._take()
+            raise item
+        return item
+
+    def _ending(self, item: InferenceFuture | BaseException) -> Any:
+        """The outputs, or the error that took their place."""
+        if isinstance(item, BaseException):
+            return item
         try:
-            if isinstance(item, BaseException):
-                raise item
             return item.result()
         except Exception as error:
-            if self._on_error == "yield":
-                return error
-            self.close()
-            raise
+            return error
         except BaseException:
+            # Not the item's: somebody wants this thread to stop.
+            item.cancel()
             self.close()
             raise
 
+    def _end(self) -> NoReturn:
+        self.close()
+        if self._source_error is not None:
+            error, self._source_error = self._source_error, None
+            raise error
+        raise StopIteration
+
     def _look_ahead(self) -> None:
-        while self._feeds is not None and len(self._window) < self._depth:
+        """Reads feeds while there is nothing to give; at least one, so that lanes work while the caller does.
+
+        A source that is slower than the model is not read ahead of results that are there already.
+        """
+        first = True
+        while self._feeds is not None and len(self._window) < self._depth and (first or not self._ready()):
+            first = False
             try:
                 feed = next(self._feeds)
             except StopIteration:
@@ -90,6 +143,12 @@ class Stream(Iterator[Any]):
         if self._ended is not None:
             future.add_done_callback(self._ended.put)
         return future
+
+    def _ready(self) -> bool:
+        if self._ended is None:
+            head = self._window[0]
+            return isinstance(head, BaseException) or head.done()
+        return not self._ended.empty() or any(isinstance(item, BaseException) for item in self._window)
 
     def _take(self) -> InferenceFuture | BaseException:
         if self._ended is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from array_cases import ACCEPTED, GRID, REFUSED, Case, Shape, model_bytes
+from .array_cases import ACCEPTED, GRID, REFUSED, Case, Shape, model_bytes
 from onnx import TensorProto, helper
 
 import headway

@@ -5,15 +5,17 @@
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
-    Arc, Condvar, Mutex, MutexGuard,
+    Condvar, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
-    Arc, Condvar, Mutex, MutexGuard,
+    Condvar, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+/// std's under loom too: methods take `self: &Arc<Self>`, which only std's allows.
+pub(crate) use std::sync::Arc;
 use std::time::Duration;
 
 /// Locks, poison ignored (see the module's note).

@@ -7,51 +7,16 @@ use std::time::{Duration, Instant};
 
 use headway_core::admission::Overflow;
 use headway_core::clock::{Clock, ManualClock};
-use headway_core::engine::{Control, Engine, Job, Lane, ModelInfo};
-use headway_core::error::Error;
+use headway_core::engine::Engine;
 use headway_core::runtime::{Shared, Waiting};
 use headway_core::slot::Seen;
 use headway_core::state::Config;
-use support::{Bench, ask, asked, flow, outcome, values};
-
-/// Answers every request with its own number.
-struct Echo(ModelInfo);
-struct EchoLane;
-
-impl Engine for Echo {
-    fn name(&self) -> &'static str {
-        "echo"
-    }
-    fn info(&self) -> &ModelInfo {
-        &self.0
-    }
-    fn open_lane(&self, _: usize) -> Result<Box<dyn Lane>, Error> {
-        Ok(Box::new(EchoLane))
-    }
-    fn can_cancel(&self) -> bool {
-        false
-    }
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-}
-
-impl Lane for EchoLane {
-    fn run(&mut self, jobs: &mut [Job]) {
-        for job in jobs {
-            assert_ne!(asked(&job.inputs), 13, "the engine breaks");
-            job.result = Some(Ok(values(asked(&job.inputs))));
-        }
-    }
-    fn control(&self) -> Option<Arc<dyn Control>> {
-        None
-    }
-}
+use support::{Bench, ask, echo::Echo, flow, outcome};
 
 fn bench(workers: usize, caller_lanes: usize) -> Bench {
     let clock = ManualClock::default();
     let config = Config { workers, caller_lanes, flow: flow(8, Overflow::Block), ..Config::default() };
-    let engine: Arc<dyn Engine> = Arc::new(Echo(ModelInfo::default()));
+    let engine: Arc<dyn Engine> = Arc::new(Echo::default());
     let flow = Shared::new(config, Some(engine), Clock::Manual(clock.clone())).expect("lanes");
     Bench { flow, clock }
 }

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from headway._options import Hint
 from headway._pictures import PRESETS
 
 from ._errors import CliError
@@ -107,7 +108,7 @@ def run(**options: Any) -> int:
 @click.option("--frames", type=click.IntRange(min=1), default=200, help="Frames in the table; default 200.")
 @click.option("--no-table", is_flag=True, help="Only classify the photographs.")
 @click.option("--hint", type=click.Choice(["latency", "throughput"]), help="For every row of the table.")
-def demo(frames: int, no_table: bool, hint: str | None) -> int:
+def demo(frames: int, no_table: bool, hint: Hint | None) -> int:
     """Classify photographs, then race a plain loop.
 
     EfficientNet-Lite0 (ImageNet) names a few photographs; then the same frames go through a plain onnxruntime

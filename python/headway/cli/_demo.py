@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from headway import _demo as assets
+from headway._options import Hint
 from headway._pictures import read_picture
 
 from ._errors import CliError
@@ -19,7 +20,7 @@ from ._scores import Scores
 from ._table import show_race
 
 # One request at a time is fastest with all cores to itself; several in flight, with one core each.
-_HINTS = {
+_HINTS: dict[str, Hint] = {
     "run": "latency",
     "callback": "throughput",
     "future": "throughput",
@@ -28,7 +29,7 @@ _HINTS = {
 }
 
 
-def demo_command(*, frames: int, table: bool, hint: str | None) -> int:
+def demo_command(*, frames: int, table: bool, hint: Hint | None) -> int:
     """Classify, compare, tally; return the exit status."""
     _check_extra()
     report = Report(names_below=assets.picture_folder())
@@ -56,7 +57,7 @@ def _check_extra() -> None:
         raise CliError(f'the demo needs {", ".join(missing)}: pip install "headway[demo]"')
 
 
-def _classify_photographs(model: Path, report: Report, hint: str) -> None:
+def _classify_photographs(model: Path, report: Report, hint: Hint) -> None:
     window = window_for(hint, None)
     with open_model(model, hint, None, window) as session:
         plan = make_plan(session.get_inputs()[0], Wishes(preset="lite0"))
@@ -68,7 +69,7 @@ def _classify_photographs(model: Path, report: Report, hint: str) -> None:
             classify(session, entries, plan.preprocessing, scores, report, "stream", window)
 
 
-def _race(model: Path, report: Report, count: int, hint: str | None) -> None:
+def _race(model: Path, report: Report, count: int, hint: Hint | None) -> None:
     window = usable_cores() + 1
     with ExitStack() as stack:
         hints = {name: hint or usual for name, usual in _HINTS.items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import headway
+from headway._options import Hint
 from headway._pictures import Color, Layout, Preprocessing, Resize
 
 from ._errors import CliError
@@ -46,7 +47,7 @@ class RunOptions:
     color: Color | None
     layout: Layout | None
     workers: int | None
-    hint: str
+    hint: Hint
 
     @property
     def wishes(self) -> Wishes:
@@ -97,7 +98,7 @@ def _run_session(options: RunOptions, labels: list[str] | None, report: Report) 
 
 
 @contextmanager
-def open_model(path: Path, hint: str, workers: int | None, window: int) -> Iterator[InferenceSession]:
+def open_model(path: Path, hint: Hint, workers: int | None, window: int) -> Iterator[InferenceSession]:
     """A session on this model, closed at the end; a CliError when the model cannot be loaded."""
     if not path.exists():
         raise CliError(f"no such model: {path}", status=2)

@@ -90,7 +90,7 @@ fn configs() -> impl Strategy<Value = Config> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, max_shrink_iters: 3000, ..ProptestConfig::default() })]
     #[test]
     fn agrees_with_the_model(config in configs(), second in (1..3_usize, policies()), ops in ops()) {
         let mut sys = Sys::new(config, second);

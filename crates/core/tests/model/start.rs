@@ -82,7 +82,9 @@ impl Sys {
         let awaited = self.awaited();
         let for_delivery = |id: usize| {
             awaited.contains(&id)
-                || (self.config.serial && awaited.iter().any(|head| self.all[*head].new.key == one.new.key))
+                || (self.config.serial
+                    && one.new.key.is_some()
+                    && awaited.iter().any(|head| self.all[*head].new.key == one.new.key))
         };
         one.at == At::Waiting
             && !self.key_runs(one.new.key)

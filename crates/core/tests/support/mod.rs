@@ -1,6 +1,8 @@
 //! A session without threads: a manual clock, lanes driven by the test, invariant 1 checked after every step.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod echo;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,107 @@
+"""Lists of feeds at once, and one batch split over the lanes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headway._errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from headway._core import InferenceFuture
+
+#: Submits a feed with a timeout in seconds (None: none); any lane may run it.
+Submit = Callable[[Any, "float | None"], "InferenceFuture"]
+
+
+class Deadline:
+    """One deadline for a whole list."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._until = None if timeout is None else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """Seconds left; None without a deadline.
+
+        Raises:
+            DeadlineExceeded: It has passed.
+        """
+        if self._until is None:
+            return None
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded("the list's timeout passed before all of it was submitted")
+        return left
+
+
+def window(max_concurrency: int | None, cores: int) -> int:
+    """How many requests are in flight: with a limit below the lanes exactly that many, else enough to keep lanes busy."""
+    if max_concurrency is None:
+        return 2 * cores
+    if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+        raise ValueError(f"max_concurrency: expected a whole number of at least 1, got {max_concurrency!r}")
+    return max_concurrency if max_concurrency < cores else 2 * cores
+
+
+def run_list(feeds: Iterable[Any], submit: Submit, timeout: float | None, ahead: int) -> list[list[Any]]:
+    """The outputs of every feed, in order. The first error cancels the rest and is raised."""
+    deadline = Deadline(timeout)
+    flying: deque[InferenceFuture] = deque()
+    results: list[list[Any]] = []
+    try:
+        for feed in feeds:
+            if len(flying) >= ahead:
+                results.append(flying.popleft().result())
+            flying.append(submit(feed, deadline.left()))
+        while flying:
+            results.append(flying.popleft().result())
+    except BaseException:
+        for future in flying:
+            future.cancel()
+        raise
+    return results
+
+
+async def arun_list(feeds: Iterable[Any], submit: Submit, timeout: float | None, ahead: int) -> list[list[Any]]:
+    """Like ``run_list``, without blocking the event loop."""
+    deadline = Deadline(timeout)
+    flying: deque[InferenceFuture] = deque()
+    results: list[list[Any]] = []
+    try:
+        for feed in feeds:
+            if len(flying) >= ahead:
+                results.append(await flying.popleft())
+            flying.append(submit(feed, deadline.left()))
+        while flying:
+            results.append(await flying.popleft())
+    except BaseException:
+        for future in flying:
+            future.cancel()
+        raise
+    return results
+
+
+def pieces(size: int, lanes: int, fixed: int | None) -> list[slice]:
+    """How a batch of ``size`` is cut: evenly over the lanes, or in the model's own fixed batch size.
+
+    Raises:
+        ValueError: The model's batch size does not divide the batch.
+    """
+    if fixed is not None:
+        if size % fixed:
+            raise ValueError(f"the model takes batches of {fixed}; {size} is no multiple of it")
+        return [slice(start, start + fixed) for start in range(0, size, fixed)]
+    count = max(1, min(lanes, size))
+    edges = [size * place // count for place in range(count + 1)]
+    return [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+
+
+def join(parts: Sequence[Sequence[Any]]) -> list[Any]:
+    """Outputs of the pieces, joined along axis 0; a single piece is given as it is."""
+    import numpy as np
+
+    if len(parts) == 1:
+        return list(parts[0])
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]

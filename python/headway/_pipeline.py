@@ -1,0 +1,100 @@
+"""Pipelines: a frame in, the result of an earlier frame out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from headway._core import InferenceFuture
+
+Submit = Callable[[Any], "InferenceFuture"]
+
+
+def _depth(depth: int) -> int:
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise ValueError(f"depth: expected a whole number of at least 1, got {depth!r}")
+    return depth
+
+
+class Frame(NamedTuple):
+    """What a pipeline gives back: the outputs of a frame, and the tag it was pushed with."""
+
+    outputs: list[Any]
+    tag: Any
+
+
+class Pipeline:
+    """Keeps ``depth`` frames in flight: a frame pushed gives the result of the frame pushed ``depth`` pushes earlier.
+
+    A frame's error is raised by the call that would have returned it, after the new frame is queued; the pipeline
+    goes on. Leaving the ``with`` block cancels what is left; ``drain()`` first to have it. Iterating drains.
+
+    One thread pushes. Several pipelines on one session are independent of each other.
+    """
+
+    def __init__(self, submit: Submit, depth: int, drop: Callable[[InferenceFuture], bool]) -> None:
+        self._submit = submit
+        self._depth = _depth(depth)
+        self._drop = drop
+        self._frames: deque[tuple[InferenceFuture, Any]] = deque()
+
+    def __len__(self) -> int:
+        """Frames in flight."""
+        return len(self._frames)
+
+    @property
+    def depth(self) -> int:
+        """How many pushes later a frame's result comes out."""
+        return self._depth
+
+    def push(self, input_feed: Any, tag: Any = None) -> Frame | None:
+        """Queue a frame; the result of ``depth`` pushes ago, or None while the pipeline fills.
+
+        Raises:
+            InputError, QueueFull, SessionClosed: The new frame was refused; nothing in flight has moved.
+            EngineError, DeadlineExceeded, ...: How the frame of ``depth`` pushes ago ended.
+        """
+        self._frames.append((self._submit(input_feed), tag))
+        return self._next() if len(self._frames) > self._depth else None
+
+    def _next(self) -> Frame:
+        future, tag = self._frames.popleft()
+        try:
+            return Frame(future.result(), tag)
+        except KeyboardInterrupt:
+            # The frame keeps its place: a later call gives it.
+            self._frames.appendleft((future, tag))
+            raise
+
+    def drain(self) -> Iterator[Frame]:
+        """The remaining results in order. An error is raised in its place; calling ``drain`` again goes on after it."""
+        while self._frames:
+            yield self._next()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.drain()
+
+    def reset(self, depth: int | None = None) -> None:
+        """End what is pending as dropped("pipeline_reset"); a new depth if one is given."""
+        if depth is not None:
+            self._depth = _depth(depth)
+        while self._frames:
+            future, _ = self._frames.popleft()
+            self._drop(future)
+
+    def close(self) -> None:
+        """Cancel what is pending."""
+        while self._frames:
+            future, _ = self._frames.popleft()
+            future.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,62 @@
+"""Waiting for any of several futures: one bell for all, read by the thread that waits."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from headway._core import InferenceFuture
+
+
+class Waiter:
+    """Tells which of its futures have ended. For one thread at a time."""
+
+    def __init__(self, futures: Iterable[InferenceFuture]) -> None:
+        from headway._core import Bell
+
+        self._bell = Bell()
+        self._poll = select.poll()
+        self._poll.register(self._bell, select.POLLIN)
+        self._waiting: dict[int, InferenceFuture] = {}
+        self._past: set[InferenceFuture] = set()
+        for number, future in enumerate(futures):
+            self.add(number, future)
+
+    def add(self, number: int, future: InferenceFuture) -> None:
+        """Waits for one more future, under a number of its own."""
+        if future._subscribe(self._bell, number, False):
+            self._waiting[number] = future
+        else:
+            self._past.add(future)
+
+    def next(self, until: float | None = None) -> set[InferenceFuture]:
+        """The futures that ended since the last look; waits for one, until ``time.monotonic()`` shows ``until``."""
+        while not self._past and self._waiting:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0 and not self._answer():
+                return set()
+            if not self._past:
+                # poll, not select: descriptors of 1024 and above are nothing special.
+                self._poll.poll(None if left is None else max(left, 0.0) * 1000)
+                self._answer()
+        past, self._past = self._past, set()
+        return past
+
+    def _answer(self) -> bool:
+        for number in self._bell.answer():
+            future = self._waiting.pop(number, None)
+            if future is not None:
+                self._past.add(future)
+        return bool(self._past)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.clear()

@@ -1,0 +1,73 @@
+"""Fixtures for every test of the Python behaviour."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import headway
+from headway.testing import FakeEngine, ManualClock
+
+from .support import X, descriptors, gather_model, loop_model, thread_ids, thread_name, tiny_model, until
+
+#: The one thread of the process that outlives its sessions.
+_PERMANENT = {"headway-timer"}
+
+Make = Callable[..., tuple[headway.InferenceSession, FakeEngine]]
+
+
+@pytest.fixture(scope="session")
+def tiny() -> bytes:
+    return tiny_model()
+
+
+@pytest.fixture(scope="session")
+def loop() -> bytes:
+    return loop_model()
+
+
+@pytest.fixture(scope="session")
+def gather() -> bytes:
+    return gather_model()
+
+
+@pytest.fixture
+def leaks(tiny: bytes) -> Iterator[None]:
+    """No thread and no file descriptor is left after the test."""
+    with headway.InferenceSession(tiny) as session:
+        # What a process makes once (the timer, the engine's own environment) is no leak.
+        session.submit(X, timeout=60).result()
+    gc.collect()
+    threads, files = thread_ids(), descriptors()
+    yield
+    gc.collect()
+
+    def left() -> list[str]:
+        return [name for name in map(thread_name, thread_ids() - threads) if name not in {*_PERMANENT, "gone"}]
+
+    until(lambda: not left(), f"the end of the threads {left()}")
+    # Without the numbers: the same pipe may have come back under another.
+    kinds = [sorted(one.split(":")[0].split(" ", 1)[1] for one in some) for some in (descriptors(), files)]
+    assert kinds[0] == kinds[1]
+
+
+@pytest.fixture
+def fake(leaks: None) -> Iterator[Make]:
+    """Makes sessions on held fake engines; whatever a test leaves behind is closed without waiting for it."""
+    made: list[tuple[headway.InferenceSession, FakeEngine]] = []
+
+    def make(
+        *, held: bool = True, can_cancel: bool = True, clock: ManualClock | None = None, **options: Any
+    ) -> tuple[headway.InferenceSession, FakeEngine]:
+        engine = FakeEngine(held=held, can_cancel=can_cancel, clock=clock)
+        session = headway.InferenceSession(engine, **{"workers": 1, **options})
+        made.append((session, engine))
+        return session, engine
+
+    yield make
+    for session, engine in made:
+        engine.open()
+        session.close()
