@@ -28,10 +28,14 @@ from headway._errors import (
     RuntimeException,
     SessionClosed,
 )
+from headway._futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
 from headway._metrics import CloseReport, Counters, Histogram, LaneStats, Stats, Timing
 from headway._nodes import ModelMetadata, NodeArg
 from headway._options import ExecutionMode, GraphOptimizationLevel, RunOptions, SessionOptions
+from headway._pipeline import Frame, Pipeline
 from headway._providers import ProviderReport
+from headway._sample import Sample
+from headway.run import Run, Tally
 from headway.session import InferenceSession, Refused
 
 try:
@@ -43,7 +47,11 @@ __all__ = [
     # sessions
     "InferenceFuture",
     "InferenceSession",
+    "Frame",
+    "Pipeline",
     "Refused",
+    "Run",
+    "Sample",
     # options
     "ExecutionMode",
     "GraphOptimizationLevel",
@@ -58,8 +66,14 @@ __all__ = [
     "NodeArg",
     "ProviderReport",
     "Stats",
+    "Tally",
     "Timing",
     # functions
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "as_completed",
+    "wait",
     "get_available_providers",
     # errors
     "DeadlineExceeded",

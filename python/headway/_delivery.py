@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import asyncio
 
-    from headway._core import Bell, Deliveries, InferenceFuture
+    from collections.abc import Callable
+
+    from headway._core import Bell, Deliveries, InferenceFuture, Pulled, Session
 
 
 class Unraisable(NamedTuple):
@@ -73,11 +75,15 @@ class LoopBell:
 
     async def wait(self, future: InferenceFuture, loop: asyncio.AbstractEventLoop, admitted: bool) -> None:
         """Waits until the request is admitted, or until it ends."""
+        await self.wait_for(lambda number: future._subscribe(self.bell, number, admitted), loop)
+
+    async def wait_for(self, subscribe: Callable[[int], bool], loop: asyncio.AbstractEventLoop) -> None:
+        """Waits until the bell rings for what ``subscribe(number)`` asked it to; it says whether it will."""
         self.next += 1
         number = self.next
         waiter = self.waiting[number] = loop.create_future()
         try:
-            if future._subscribe(self.bell, number, admitted):
+            if subscribe(number):
                 await waiter
         finally:
             self.waiting.pop(number, None)
@@ -144,3 +150,21 @@ async def await_admission(future: InferenceFuture) -> InferenceFuture:
         raise
     future._raise_refusal()
     return future
+
+
+async def await_output(session: Session, flow: int) -> Pulled:
+    """The next output of a Run's flow. Raises EndOfStream at the end."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    bell = _bell_of(loop)
+    while True:
+        if bell is None:
+            try:
+                return await asyncio.to_thread(session._pull, flow, 0.05)
+            except TimeoutError:
+                continue
+        try:
+            return session._pull(flow, 0)
+        except TimeoutError:
+            await bell.wait_for(lambda number: session._await_output(flow, bell.bell, number), loop)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -237,21 +236,20 @@ class Run:
         return Tally(*self._session._tally(self._flow))
 
     def stop(self) -> Tally:
-        """Cancel what is in flight; count it; the input is closed. Samples not pulled are counted as cancelled."""
+        """Cancel what is in flight, drop what was not pulled, and count both. The input is closed."""
         self._closed = True
         self._session._stop_flow(self._flow)
         return self.tally
 
     def close(self, timeout: float | None = 30.0) -> Tally:
-        """Close the input and wait until everything has ended; outcomes nobody pulls are discarded and counted."""
-        self.close_input()
-        while True:
-            try:
-                self.pull(timeout)
-            except EndOfStream:
-                return self.tally
-            except TimeoutError:
-                return self.stop()
+        """Close the input and let everything finish. What nobody has pulled is dropped("unpulled") and counted.
+
+        Args:
+            timeout: Seconds; after it the rest is cancelled. None waits for ever.
+        """
+        self._closed = True
+        self._session._drain_flow(self._flow, timeout)
+        return self.tally
 
     def __enter__(self) -> Self:
         return self
@@ -264,8 +262,12 @@ class Run:
         else:
             self.stop()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_flow"):
+            self._session._release_flow(self._flow)
+
     def __repr__(self) -> str:
         return f"<Run on {self._session!r}: {self.tally}>"
 
 
-__all__ = ["CancelledError", "Run", "Sample", "Tally"]
+__all__ = ["Run", "Sample", "Tally"]

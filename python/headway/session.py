@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from headway import _core
+from headway._conventions import Conventions
 from headway._errors import QueueFull
 from headway._load import Loaded, load_callable, load_onnxruntime, source_of
 from headway._metrics import CloseReport, Stats, stats_from
@@ -20,7 +21,6 @@ from headway._providers import MissingProvider, Provider, ProviderReport
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
     from headway._options import RunOptions
-    from headway._stream import OnError, Stream
 
 #: How long a worker or a waiting thread spins before it parks: waking an idle core costs about as much.
 _SPIN_SECONDS = 30e-6
@@ -48,7 +48,7 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
-class InferenceSession(_core.Session):
+class InferenceSession(Conventions):
     """A model that answers through every calling convention: blocking, callback, future, asyncio, stream.
 
     Args:
@@ -200,7 +200,7 @@ class InferenceSession(_core.Session):
 
         return await await_admission(self._line_up(input_feed, output_names, bounded=True, **call))
 
-    # ---- futures and streams -----------------------------------------------------------------------------------
+    # ---- futures ----------------------------------------------------------------------------------------------
 
     def try_submit(
         self, input_feed: Any, output_names: Sequence[str] | None = None, **call: Any
@@ -210,53 +210,6 @@ class InferenceSession(_core.Session):
             return self.submit(input_feed, output_names, block=False, **call)
         except QueueFull as full:
             return Refused(str(full))
-
-    def stream(
-        self,
-        feeds: Iterable[Any],
-        *,
-        depth: int | None = None,
-        ordered: bool = True,
-        output_names: Sequence[str] | None = None,
-        on_error: OnError = "raise",
-        **call: Any,
-    ) -> Stream:
-        """The results of many feeds, with bounded look-ahead.
-
-        Args:
-            feeds: Any iterable; it is read as results are taken.
-            depth: Requests ahead of the result that is taken next. Default: lanes + queue_depth.
-            ordered: Results in the order of the feeds; False: as they are done.
-            output_names: Wanted outputs in this order; None for all.
-            on_error: ``"raise"`` ends the stream at the first error; ``"yield"`` gives the error in its place.
-            **call: ``timeout``, ``priority``, ``stream``, ``run_options`` of every request.
-        """
-        from headway._stream import Stream
-
-        def submit(feed: Any) -> InferenceFuture:
-            return self._line_up(feed, output_names, bounded=False, **call)
-
-        ahead = self._workers + self._depth if depth is None else depth
-        return Stream(feeds, submit, ahead, ordered, on_error)
-
-    async def astream(
-        self, feeds: Iterable[Any], *, depth: int | None = None, output_names: Sequence[str] | None = None, **call: Any
-    ) -> AsyncIterator[list[Any]]:
-        """Like ``stream``, for ``async for``."""
-        from collections import deque
-
-        window: deque[InferenceFuture] = deque()
-        ahead = self._workers + self._depth if depth is None else depth
-        try:
-            for feed in feeds:
-                window.append(self._line_up(feed, output_names, bounded=False, **call))
-                if len(window) >= ahead:
-                    yield await window.popleft()
-            while window:
-                yield await window.popleft()
-        finally:
-            for future in window:
-                future.cancel()
 
     # ---- what it says of itself --------------------------------------------------------------------------------
 

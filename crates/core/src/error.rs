@@ -37,11 +37,14 @@ pub enum DropReason {
     PipelineReset,
     /// A join never found its partner.
     Unmatched,
+    /// A Run was closed before anybody pulled the outcome.
+    Unpulled,
 }
 
 impl DropReason {
     /// Every reason, in the order of their counters.
-    pub const ALL: [DropReason; 3] = [DropReason::Overflow, DropReason::PipelineReset, DropReason::Unmatched];
+    pub const ALL: [DropReason; 4] =
+        [DropReason::Overflow, DropReason::PipelineReset, DropReason::Unmatched, DropReason::Unpulled];
 
     /// The word that users see.
     pub fn as_str(self) -> &'static str {
@@ -49,6 +52,7 @@ impl DropReason {
             DropReason::Overflow => "overflow",
             DropReason::PipelineReset => "pipeline_reset",
             DropReason::Unmatched => "unmatched",
+            DropReason::Unpulled => "unpulled",
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod engine;
 pub mod error;
 pub mod keys;
 pub mod metrics;
+pub mod pull;
 pub mod reorder;
 pub mod request;
 pub mod runtime;

@@ -21,6 +21,8 @@ pub struct Shared {
     lane_bells: Vec<Condvar>,
     /// The delivery thread's.
     pub(crate) delivery_bell: Condvar,
+    /// Those who pull from a flow.
+    pub(crate) pull_bell: Condvar,
     /// Those who wait for the end.
     pub(crate) settled_bell: Condvar,
     /// Freed at close, after the last lane.
@@ -59,6 +61,7 @@ impl Shared {
         Ok(Arc::new(Shared {
             lane_bells: (0..count).map(|_| Condvar::new()).collect(),
             delivery_bell: Condvar::new(),
+            pull_bell: Condvar::new(),
             settled_bell: Condvar::new(),
             engine: Mutex::new(engine),
             can_cancel,
@@ -112,6 +115,12 @@ impl Shared {
         }
         if fx.deliver {
             self.delivery_bell.notify_all();
+        }
+        if fx.pulls {
+            self.pull_bell.notify_all();
+        }
+        for (bell, number) in fx.rings {
+            bell.ring(number);
         }
         if fx.settled {
             self.settled_bell.notify_all();
@@ -172,7 +181,7 @@ impl Shared {
     /// # Errors
     /// `Closed`.
     pub fn open_flow(self: &Arc<Self>, config: FlowConfig) -> Result<usize, Error> {
-        self.act(|state, _, _| state.open_flow(config))
+        self.act(|state, _, _| state.open_flow(config, false))
     }
 
     /// Admits nothing more to a flow; what waits in it still runs. Its number may be given out again.

@@ -42,6 +42,7 @@ pub enum Milestone {
 }
 
 struct Cell {
+    ticket: Option<Ticket>,
     stage: Stage,
     timing: Timing,
     /// Event loops to ring, with the number that each knows this request by.
@@ -90,6 +91,7 @@ impl std::fmt::Debug for Slot {
 impl Slot {
     pub(crate) fn new(id: u64, index: usize, ticket: Option<Ticket>, tag: Option<Tag>) -> Self {
         let cell = Cell {
+            ticket,
             stage: ticket.map_or(Stage::Line, Stage::Admitted),
             timing: Timing::default(),
             bells: SmallVec::new(),
@@ -111,6 +113,16 @@ impl Slot {
             Stage::Admitted(ticket) => Some(ticket),
             _ => None,
         }
+    }
+
+    /// Its ticket, whatever became of it since.
+    pub fn ticket_given(&self) -> Option<Ticket> {
+        lock(&self.cell).ticket
+    }
+
+    /// True when it ended as dropped and nobody took that outcome.
+    pub fn was_dropped(&self) -> bool {
+        matches!(lock(&self.cell).stage, Stage::Ended(Outcome::Dropped(_)))
     }
 
     /// Takes the outcome; later calls get `None`. The caller keeps what it took.
@@ -201,7 +213,9 @@ impl Slot {
 
     /// Notes the ticket. Under the state lock, so that no ending can come first.
     pub(crate) fn number(&self, ticket: Ticket) {
-        lock(&self.cell).stage = Stage::Admitted(ticket);
+        let mut cell = lock(&self.cell);
+        cell.ticket = Some(ticket);
+        cell.stage = Stage::Admitted(ticket);
     }
 
     /// Tells those who wait for room; whatever happened since is told too.

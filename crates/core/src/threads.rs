@@ -37,6 +37,26 @@ impl Threads {
         Ok(threads)
     }
 
+    /// Gives every callers' lane a thread too, for requests that any lane may run. Those that have one keep it.
+    pub fn staff(&mut self, shared: &Arc<Shared>) {
+        let (workers, lanes) = {
+            let state = lock(&shared.state);
+            (state.config.workers, state.lanes.len())
+        };
+        for lane in workers..lanes {
+            if !shared.act(|state, _, _| state.staff(lane)) {
+                continue;
+            }
+            let flow = Arc::clone(shared);
+            let builder = std::thread::Builder::new().name(format!("headway-{lane}"));
+            match builder.spawn(move || worker::work(&flow, lane)) {
+                Ok(handle) => self.handles.push((lane, handle)),
+                // Without a thread the lane stays what it was: the other lanes do the work.
+                Err(_) => shared.act(|state, _, _| state.unstaff(lane)),
+            }
+        }
+    }
+
     /// Joins the threads that have left or are about to; an abandoned lane's thread is detached.
     pub fn join(self, report: &CloseReport) {
         for (lane, handle) in self.handles {

@@ -86,7 +86,9 @@ impl Deliveries {
             let Ok(callback) = tag.downcast::<Callback>() else { continue };
             match *callback {
                 Callback::Done { callable, future } => {
-                    let (Some(callable), Some(future)) = (callable.object(), future.object()) else { continue };
+                    let (Some(callable), Some(future)) = (callable.object(), future.object()) else {
+                        continue;
+                    };
                     calls.append((callable.bind(py), (future.bind(py),)))?;
                 }
                 Callback::Async { callable, user_data, none_on_failure } => {
@@ -123,10 +125,7 @@ pub(crate) fn start_delivery(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     if !core.starts_delivery() {
         return Ok(());
     }
-    let handle = Bound::new(
-        py,
-        Deliveries { core: Arc::clone(core), out: Mutex::new(VecDeque::new()) },
-    )?;
+    let handle = Bound::new(py, Deliveries { core: Arc::clone(core), out: Mutex::new(VecDeque::new()) })?;
     let target = py.import("headway._delivery")?.getattr("deliver")?;
     start_thread(py, "headway-delivery", &target, handle.as_any())
 }

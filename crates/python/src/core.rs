@@ -98,6 +98,13 @@ impl Core {
         !self.delivery_started.swap(true, Ordering::AcqRel)
     }
 
+    /// Gives every lane a thread: a list of requests uses them all.
+    pub(crate) fn staff(&self) {
+        if let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            threads.staff(&self.shared);
+        }
+    }
+
     /// Ends the lanes: waits for running work, joins the threads, frees the engine. Later calls give the first report.
     pub(crate) fn close_lanes(&self, timeout: Option<Duration>) -> CloseReport {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);

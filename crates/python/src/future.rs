@@ -69,7 +69,9 @@ impl InferenceFuture {
             let until = wait::instant_after(timeout);
             if let Seen::TimedOut = wait::wait_ended(py, &self.core, &self.slot, until, execute)? {
                 let after = timeout.unwrap_or(Duration::ZERO);
-                return Err(PyTimeoutError::new_err(format!("no result within {after:?}; the request goes on")));
+                return Err(PyTimeoutError::new_err(format!(
+                    "no result within {after:?}; the request goes on"
+                )));
             }
         }
         self.ended(py)
@@ -94,9 +96,7 @@ impl InferenceFuture {
     fn result(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyList>> {
         match self.settle(py, timeout)? {
             Ended::Results(list) => Ok(list.clone_ref(py)),
-            Ended::Failed(exception, _) => {
-                Err(PyErr::from_value(exception.bind(py).clone().into_any()))
-            }
+            Ended::Failed(exception, _) => Err(PyErr::from_value(exception.bind(py).clone().into_any())),
         }
     }
 

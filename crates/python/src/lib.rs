@@ -15,6 +15,7 @@ mod describe;
 mod errors;
 mod errors_in;
 mod feeds;
+mod flows;
 mod future;
 mod graveyard;
 mod life;

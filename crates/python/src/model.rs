@@ -97,9 +97,8 @@ impl Model {
     ) -> PyResult<Self> {
         let config = session_config(session)?;
         let library = LibrarySource { explicit: library, candidates };
-        let load = |model: ModelSource<'_>| {
-            OrtEngine::load(LoadOptions { library, model, config, providers })
-        };
+        let load =
+            |model: ModelSource<'_>| OrtEngine::load(LoadOptions { library, model, config, providers });
         let loaded = match model.cast::<PyBytes>() {
             Ok(bytes) => {
                 let bytes = bytes.as_bytes();
@@ -149,7 +148,8 @@ pub(crate) fn engine_log() -> Vec<(i32, String, String)> {
 }
 
 fn node(name: String, dtype: i32, dims: Option<Vec<Option<i64>>>) -> PyResult<NodeInfo> {
-    let dtype = DType::from_onnx(dtype).ok_or_else(|| PyTypeError::new_err(format!("{dtype} is no dtype")))?;
+    let dtype =
+        DType::from_onnx(dtype).ok_or_else(|| PyTypeError::new_err(format!("{dtype} is no dtype")))?;
     let dims = dims.map(|dims| dims.into_iter().map(|dim| dim.map_or(Dim::Any, Dim::Fixed)).collect());
     Ok(NodeInfo { name, kind: ValueType::Tensor(dtype, dims), required: true })
 }
@@ -198,7 +198,8 @@ fn ort_options(given: &Bound<'_, PyAny>, engine: &dyn Engine) -> PyResult<Arc<dy
     let Some(engine) = engine.as_any().downcast_ref::<OrtEngine>() else {
         return Err(PyTypeError::new_err("run_options: this engine takes none"));
     };
-    let control = engine.run_options(&config).map_err(|error| errors::raise(given.py(), &error, "onnxruntime"))?;
+    let control =
+        engine.run_options(&config).map_err(|error| errors::raise(given.py(), &error, "onnxruntime"))?;
     if get(fields, "terminate")?.unwrap_or(false) {
         control.terminate();
     }

@@ -17,8 +17,7 @@ use crate::{errors, life};
 
 fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let module =
-        MODULE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("headway._callable")?.unbind()))?;
+    let module = MODULE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("headway._callable")?.unbind()))?;
     module.bind(py).getattr(name)
 }
 

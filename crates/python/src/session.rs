@@ -6,11 +6,12 @@ use std::time::Duration;
 use headway_core::admission::Overflow;
 use headway_core::error::Error;
 use headway_core::runtime::Shared;
-use headway_core::state::{Config, FlowConfig};
+use headway_core::state::{Config, FlowConfig, Manner};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::bell::Bell;
 use crate::callback::{self, Callback};
 use crate::core::{Core, Kind, Settings};
 use crate::feeds::FeedNames;
@@ -19,7 +20,7 @@ use crate::graveyard::PyOwner;
 use crate::model::Model;
 use crate::pyfeed::Lane;
 use crate::submit::{CallOptions, Deadline};
-use crate::{describe, errors, life, run, submit, wait};
+use crate::{describe, errors, flows, life, run, submit, wait};
 
 /// The native half of a session.
 #[pyclass(subclass, frozen, weakref, module = "headway._core")]
@@ -77,7 +78,8 @@ impl Session {
         let config =
             Config { workers, caller_lanes, flow, delivery_depth, ordered, serial, max_batch: 1, spin };
         let engine = model.take();
-        let kind = if engine.is_some() { Kind::Native(FeedNames::new(py, &model.info)) } else { Kind::Python };
+        let kind =
+            if engine.is_some() { Kind::Native(FeedNames::new(py, &model.info)) } else { Kind::Python };
         let settings = Settings {
             copy_inputs,
             timeout: timeout.map(Deadline::seconds).transpose()?,
@@ -88,8 +90,8 @@ impl Session {
         if let Some(clock) = &model.clock {
             clock.get().adopt(&shared);
         }
-        let core =
-            Core::new(shared, kind, model.info.clone(), model.name, settings, model.run_options).map_err(raise)?;
+        let core = Core::new(shared, kind, model.info.clone(), model.name, settings, model.run_options)
+            .map_err(raise)?;
         if self.core.set(core).is_err() {
             return Err(PyValueError::new_err("the session is open already"));
         }
@@ -142,7 +144,7 @@ impl Session {
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
-    #[pyo3(signature = (input_feed, output_names=None, *, bounded, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
+    #[pyo3(signature = (input_feed, output_names=None, *, bounded, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
     #[allow(clippy::too_many_arguments)]
     fn _line_up(
         &self,
@@ -150,6 +152,7 @@ impl Session {
         input_feed: &Bound<'_, PyAny>,
         output_names: Option<&Bound<'_, PyAny>>,
         bounded: bool,
+        any_lane: bool,
         timeout: Deadline,
         priority: i32,
         stream: Option<&Bound<'_, PyAny>>,
@@ -159,7 +162,8 @@ impl Session {
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options };
         let request = core.request(input_feed, output_names, core.how(), &options)?;
-        let slot = core.enqueue(py, request, core.manner(true, bounded, None), false)?;
+        let manner = Manner { any_lane, ..core.manner(true, bounded, None) };
+        let slot = core.enqueue(py, request, manner, false)?;
         Ok(InferenceFuture::new(Arc::clone(core), slot))
     }
 
@@ -197,6 +201,99 @@ impl Session {
         Ok(())
     }
 
+    /// Lets every lane run what is submitted with `any_lane`.
+    fn _staff(&self, py: Python<'_>) -> PyResult<()> {
+        self.core(py)?.staff();
+        Ok(())
+    }
+
+    /// Ends a request as dropped("pipeline_reset"). False when it had ended.
+    fn _drop(&self, py: Python<'_>, future: &InferenceFuture) -> bool {
+        flows::drop_frame(py, future)
+    }
+
+    /// Opens a flow whose outcomes are pulled; its number.
+    fn _open_flow(&self, py: Python<'_>, queue_depth: usize, overflow: &str) -> PyResult<usize> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        let config = FlowConfig { queue_depth, overflow: self::overflow(overflow)? };
+        core.shared.open_pulled(config).map_err(|error| core.raise(py, &error))
+    }
+
+    /// Pushes a feed into a flow: `(ticket, kept)`.
+    #[pyo3(signature = (flow, input_feed, output_names, sample, *, block, room, timeout=Deadline::Session, priority=0, stream=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn _push(
+        &self,
+        py: Python<'_>,
+        flow: usize,
+        input_feed: &Bound<'_, PyAny>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        sample: Py<PyAny>,
+        block: bool,
+        room: Option<f64>,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(u64, bool)> {
+        let options = CallOptions { timeout, priority, stream, run_options: None };
+        let room = flows::Room { block, limit: room };
+        flows::push(self.core(py)?, flow, input_feed, output_names, sample, &room, &options)
+    }
+
+    /// The flow's next output: `(sample, outputs, error, timing, gap)`.
+    fn _pull(&self, py: Python<'_>, flow: usize, timeout: Option<f64>) -> PyResult<flows::Piece> {
+        flows::pull(py, self.core(py)?, flow, timeout)
+    }
+
+    /// Has the bell rung with `number` when the flow has an output or is over. False when that is so now.
+    fn _await_output(&self, py: Python<'_>, flow: usize, bell: &Bell, number: u64) -> PyResult<bool> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        Ok(core.shared.await_output(flow, &bell.inner, number))
+    }
+
+    /// Admits nothing more to a flow.
+    fn _close_flow(&self, py: Python<'_>, flow: usize) -> PyResult<()> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        life::away(py, || core.shared.close_flow(flow));
+        Ok(())
+    }
+
+    /// Closes a flow and lets it finish; what nobody pulls is dropped.
+    fn _drain_flow(&self, py: Python<'_>, flow: usize, timeout: Option<f64>) -> PyResult<()> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        let until = wait::instant_after(timeout.map(Deadline::seconds).transpose()?);
+        life::away(py, || core.shared.drain_flow(flow, until));
+        Ok(())
+    }
+
+    /// Cancels what waits and runs in a flow and closes it.
+    fn _stop_flow(&self, py: Python<'_>, flow: usize) -> PyResult<()> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        life::away(py, || core.shared.stop_flow(flow));
+        Ok(())
+    }
+
+    /// Nobody will ask for the flow any more.
+    fn _release_flow(&self, py: Python<'_>, flow: usize) {
+        if let Some(core) = self.core.get()
+            && life::check(core.generation).is_ok()
+        {
+            life::away(py, || core.shared.release_flow(flow));
+        }
+    }
+
+    /// `(pushed, pulled, failed, dropped, expired, cancelled)` of a flow.
+    fn _tally(&self, py: Python<'_>, flow: usize) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
+        let core = self.core(py)?;
+        life::check(core.generation).map_err(|error| core.raise(py, &error))?;
+        Ok(flows::tally(core, flow))
+    }
+
     /// Cancels what waits and what runs; the session stays usable.
     fn cancel_all(&self, py: Python<'_>) -> PyResult<()> {
         let core = self.core(py)?;
@@ -206,7 +303,12 @@ impl Session {
     }
 
     /// Stops admission; drains or cancels; waits. Gives `(drained, cancelled, abandoned, undelivered)`.
-    fn _close(&self, py: Python<'_>, drain: bool, timeout: Option<f64>) -> PyResult<(bool, u64, Vec<usize>, bool)> {
+    fn _close(
+        &self,
+        py: Python<'_>,
+        drain: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<(bool, u64, Vec<usize>, bool)> {
         let core = self.core(py)?;
         core.enter(py)?;
         let timeout = timeout.map(Deadline::seconds).transpose()?;
@@ -250,7 +352,12 @@ impl Session {
     }
 }
 
-fn close(core: &Core, drain: bool, timeout: Option<Duration>, delivering: bool) -> (bool, u64, Vec<usize>, bool) {
+fn close(
+    core: &Core,
+    drain: bool,
+    timeout: Option<Duration>,
+    delivering: bool,
+) -> (bool, u64, Vec<usize>, bool) {
     let until = wait::instant_after(timeout);
     core.shared.begin_close(drain);
     let report = core.close_lanes(timeout);

@@ -130,7 +130,8 @@ pub(crate) fn wait_admitted(py: Python<'_>, core: &Core, slot: &SlotRef) -> PyRe
     }
 }
 
-fn slice_until(main: bool, until: Option<Instant>) -> Option<Instant> {
+/// `until`, or the next look at signals on the main thread.
+pub(crate) fn slice_until(main: bool, until: Option<Instant>) -> Option<Instant> {
     let tick = main.then(|| Instant::now() + SIGNAL_TICK);
     match (tick, until) {
         (Some(tick), Some(until)) => Some(tick.min(until)),

@@ -1,12 +1,11 @@
 //! Admission: offers, the line for room, and the caller that runs its own request.
 
-use super::{Effects, Entry, Flow, FlowConfig, Manner, Phase, Running, State};
+use super::{Effects, Entry, Flow, Manner, Phase, Running, State};
 use crate::admission::{self, Decision, Load};
 use crate::engine::Job;
 use crate::error::{DropReason, Error, ErrorKind};
 use crate::metrics::End;
 use crate::request::{Outcome, Request, Ticket, Time};
-use crate::schedule::Queue;
 use crate::slot::{Slot, SlotRef};
 use crate::sync::Arc;
 use crate::worker::Work;
@@ -124,10 +123,13 @@ impl State {
         let ticket = self.next_ticket;
         entry.ticket = Some(ticket);
         entry.key = entry.stream.as_ref().map(|key| self.keys.acquire(key));
-        if entry.ordered {
-            self.consumers.entry((entry.key, entry.priority)).or_default().open(ticket);
+        let (flow, key) = (entry.flow, entry.key);
+        if self.flows[flow].is_pulled() {
+            self.consumers.entry((flow, key, 0)).or_default().open(ticket);
+        } else if entry.ordered {
+            self.consumers.entry((flow, key, entry.priority)).or_default().open(ticket);
         }
-        let key = entry.key;
+        self.enter_flow(flow);
         self.count(key, |counters| {
             counters.submitted += 1;
             counters.waiting += 1;
@@ -197,7 +199,7 @@ impl State {
         fx: &mut Effects,
     ) -> Result<Work, Request> {
         let lined = self.flows.iter().any(|flow| !flow.line.is_empty());
-        let behind = self.waiting() > 0 || lined || self.gated();
+        let behind = self.waiting() > 0 || lined || self.gated(0);
         let expired = request.deadline.is_some_and(|deadline| deadline <= now);
         if self.phase != Phase::Open || expired || (behind && !ahead) {
             return Err(request);
@@ -218,6 +220,7 @@ impl State {
         let running = Running {
             id: self.next_id,
             ticket: self.next_ticket,
+            flow: 0,
             key,
             priority: request.priority,
             slot: None,
@@ -237,34 +240,6 @@ impl State {
         Ok(work)
     }
 
-    /// Opens another admission queue on this session.
-    pub(crate) fn open_flow(&mut self, config: FlowConfig) -> Result<usize, Error> {
-        if self.phase != Phase::Open {
-            return Err(closed());
-        }
-        let fresh = Flow { config, queue: Queue::default(), line: Default::default(), open: true };
-        let spent = |flow: &Flow| !flow.open && flow.queue.is_empty() && flow.line.is_empty();
-        match self.flows.iter().position(spent) {
-            Some(flow) => {
-                self.flows[flow] = fresh;
-                Ok(flow)
-            }
-            None => {
-                self.flows.push(fresh);
-                Ok(self.flows.len() - 1)
-            }
-        }
-    }
-
-    /// Admits nothing more to a flow; what waits in it still runs. Its number may be given out again.
-    pub(crate) fn close_flow(&mut self, flow: usize, fx: &mut Effects) {
-        let Some(closing) = self.flows.get_mut(flow) else { return };
-        closing.open = false;
-        for index in std::mem::take(&mut closing.line) {
-            self.refuse(index, closed(), fx);
-        }
-    }
-
     pub(super) fn end_unqueued(&mut self, index: usize, outcome: Outcome, now: Time, fx: &mut Effects) {
         let Some(entry) = self.take_entry(index) else { return };
         self.count(entry.key, |counters| counters.waiting -= 1);
@@ -273,6 +248,7 @@ impl State {
         let timing = crate::request::Timing { submitted: entry.submitted, started: None, ended: Some(now) };
         let settled = super::finish::Settled {
             ticket,
+            flow: entry.flow,
             key: entry.key,
             priority: entry.priority,
             callback: entry.callback,

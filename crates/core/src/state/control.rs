@@ -3,7 +3,7 @@
 use super::admit::{closed, end_of, too_late};
 use super::finish::Settled;
 use super::{Effects, Phase, State};
-use crate::error::{Error, ErrorKind};
+use crate::error::{DropReason, Error, ErrorKind};
 use crate::request::{Outcome, Time, Timing};
 use crate::slot::{Slot, SlotRef, Tag};
 
@@ -22,7 +22,14 @@ impl State {
         self.end_early(slot.id, slot.index, Early::Cancelled, now, fx)
     }
 
-    fn end_early(&mut self, id: u64, index: usize, why: Early, now: Time, fx: &mut Effects) -> bool {
+    pub(super) fn end_early(
+        &mut self,
+        id: u64,
+        index: usize,
+        why: Early,
+        now: Time,
+        fx: &mut Effects,
+    ) -> bool {
         if let Some(entry) = self.entry(index, id) {
             if entry.ticket.is_some() {
                 let outcome = why.outcome(false);
@@ -45,7 +52,14 @@ impl State {
     }
 
     /// Ends a running request: its caller has the outcome now, its lane shows `overrun` until the engine returns.
-    fn end_running(&mut self, lane: usize, position: usize, why: Early, now: Time, fx: &mut Effects) {
+    pub(super) fn end_running(
+        &mut self,
+        lane: usize,
+        position: usize,
+        why: Early,
+        now: Time,
+        fx: &mut Effects,
+    ) {
         let outcome = why.outcome(true);
         let slot = &mut self.lanes[lane];
         let since = slot.since;
@@ -54,6 +68,7 @@ impl State {
         let timing = Timing { submitted: running.submitted, started: Some(since), ended: Some(now) };
         let settled = Settled {
             ticket: running.ticket,
+            flow: running.flow,
             key: running.key,
             priority: running.priority,
             callback: running.callback,
@@ -143,6 +158,7 @@ impl State {
         }
         self.cut += self.cancel_all(if drain { Aim::Line } else { Aim::All }, now, fx);
         self.wake_everyone(fx);
+        self.ring_all_pullers(fx);
     }
 
     /// Wakes every sleeping worker, so that each can see that it may leave.
@@ -163,7 +179,7 @@ impl State {
 
     /// True when every worker has left.
     pub(crate) fn left(&self) -> bool {
-        self.lanes.iter().all(|lane| !lane.worker || lane.gone)
+        self.lanes.iter().all(|lane| !lane.is_driven() || lane.gone)
     }
 
     /// Lanes whose engine has not returned.
@@ -198,16 +214,18 @@ impl State {
 
 /// Why a request ends before its engine has answered.
 #[derive(Debug, Clone, Copy)]
-enum Early {
+pub(super) enum Early {
     Cancelled,
     Expired,
+    Dropped(DropReason),
 }
 
 impl Early {
-    fn outcome(self, running: bool) -> Outcome {
+    pub(super) fn outcome(self, running: bool) -> Outcome {
         match self {
             Early::Cancelled => Outcome::Cancelled,
             Early::Expired => Outcome::Expired { running },
+            Early::Dropped(reason) => Outcome::Dropped(reason),
         }
     }
 
@@ -215,6 +233,10 @@ impl Early {
     fn refusal(self, deadline: bool) -> Error {
         match self {
             Early::Cancelled => Error::new(ErrorKind::Cancelled, "the request was cancelled"),
+            Early::Dropped(reason) => Error::new(
+                ErrorKind::Dropped(reason),
+                format!("the request was dropped: {}", reason.as_str()),
+            ),
             Early::Expired if deadline => too_late(),
             Early::Expired => {
                 Error::new(ErrorKind::QueueFull, "there was no room in the queue within submit_timeout")

@@ -11,10 +11,11 @@ use crate::sync::Arc;
 use crate::worker::Work;
 
 impl State {
-    /// True when so much is undelivered that nothing new may start (invariant 4). Closing lifts it:
-    /// nothing is admitted any more, and the thread that closes may be the one that delivers.
-    pub(super) fn gated(&self) -> bool {
-        self.phase == Phase::Open && self.counters.undelivered as usize >= self.config.delivery_depth
+    /// True when so much of a flow is undelivered that nothing new of it may start (invariant 4). Closing lifts
+    /// it: nothing is admitted any more, and the thread that closes may be the one that delivers.
+    pub(super) fn gated(&self, flow: usize) -> bool {
+        let flow = &self.flows[flow];
+        self.phase == Phase::Open && flow.undelivered >= flow.delivery_depth
     }
 
     /// A lane that nobody uses; `any` includes those that only waiting callers may use, and prefers them.
@@ -32,30 +33,39 @@ impl State {
 
     /// The flow whose turn it is, and its next request.
     fn peek(&self) -> Option<(usize, Item)> {
-        if self.gated() {
-            return self.awaited();
-        }
         if self.flows.len() == 1 {
-            return self.flows[0].queue.peek(|item| self.may_start(item)).map(|item| (0, item));
+            return self.peek_flow(0).map(|item| (0, item));
         }
-        let tops: SmallVec<[(usize, Item); 8]> = (0..self.flows.len())
-            .filter_map(|flow| Some((flow, self.flows[flow].queue.peek(|item| self.may_start(item))?)))
-            .collect();
+        let tops: SmallVec<[(usize, Item); 8]> =
+            (0..self.flows.len()).filter_map(|flow| Some((flow, self.peek_flow(flow)?))).collect();
         let flow = choose_flow(tops.iter().map(|(flow, item)| (*flow, item.priority)), self.last_flow)?;
         tops.into_iter().find(|(other, _)| *other == flow)
     }
 
-    /// While delivery is blocked by its bound: the request that delivery itself waits for.
-    fn awaited(&self) -> Option<(usize, Item)> {
-        if !self.ready.is_empty() || self.delivering > 0 {
+    fn peek_flow(&self, flow: usize) -> Option<Item> {
+        if self.gated(flow) {
+            self.awaited(flow)
+        } else {
+            self.flows[flow].queue.peek(|item| self.may_start(item))
+        }
+    }
+
+    /// While a flow's delivery is blocked by its bound: the request that delivery itself waits for.
+    fn awaited(&self, flow: usize) -> Option<Item> {
+        let state = &self.flows[flow];
+        let delivers = !self.ready.is_empty() || self.delivering > 0;
+        if if state.is_pulled() { state.has_output() } else { delivers } {
             return None;
         }
-        let heads: SmallVec<[Ticket; 8]> = self.consumers.values().filter_map(|order| order.head()).collect();
-        self.flows.iter().enumerate().find_map(|(flow, state)| {
-            let item = state.queue.find(|item| heads.contains(&item.ticket) && self.may_start(item))?;
-            let first = state.queue.party(&item).next().filter(|_| self.keeps_order(&item));
-            Some((flow, first.copied().unwrap_or(item)))
-        })
+        let heads: SmallVec<[Ticket; 8]> = self
+            .consumers
+            .iter()
+            .filter(|((other, ..), _)| *other == flow)
+            .filter_map(|(_, order)| order.head())
+            .collect();
+        let item = state.queue.find(|item| heads.contains(&item.ticket) && self.may_start(item))?;
+        let first = state.queue.party(&item).next().filter(|_| self.keeps_order(&item));
+        Some(first.copied().unwrap_or(item))
     }
 
     /// True when the item may not pass those of its key.
@@ -88,6 +98,10 @@ impl State {
         while work.as_ref().is_none_or(|work| work.jobs.len() < self.config.max_batch) {
             let index = match self.urgent_next() {
                 Some(index) => index,
+                None if !self.lanes[lane].worker => match self.for_any_lane(|_| true) {
+                    Some(index) => index,
+                    None => break,
+                },
                 None => match self.peek() {
                     Some((flow, item)) => {
                         self.last_flow = flow;
@@ -122,6 +136,7 @@ impl State {
         let running = Running {
             id: entry.id,
             ticket,
+            flow: entry.flow,
             key: entry.key,
             priority: entry.priority,
             slot: Some(entry.slot),
@@ -195,15 +210,41 @@ impl State {
             if lane.busy || lane.gone {
                 continue;
             }
-            if lane.worker && lane.parked {
-                lane.parked = false;
-                lane.waking = true;
+            let (worker, parked) = (lane.worker, lane.parked);
+            if !worker && self.callers > 0 && self.grant(number, now, fx) {
+                unclaimed -= 1;
+            } else if parked && (worker || self.for_any_lane(|_| true).is_some()) {
+                self.lanes[number].parked = false;
+                self.lanes[number].waking = true;
                 fx.wake.push(number);
                 unclaimed -= 1;
-            } else if !lane.worker && self.callers > 0 {
-                unclaimed -= usize::from(self.grant(number, now, fx));
             }
         }
+    }
+
+    /// The first waiting request that any lane may run and that satisfies `wanted`.
+    fn for_any_lane(&self, wanted: impl Fn(usize) -> bool) -> Option<usize> {
+        let suits = |item: &Item| {
+            self.entries[item.index].as_ref().is_some_and(|entry| entry.any_lane) && wanted(item.index)
+        };
+        self.flows.iter().enumerate().find_map(|(number, flow)| {
+            let open = !self.gated(number);
+            let item = flow.queue.find(|item| open && suits(item) && self.may_pass(flow, item))?;
+            Some(item.index)
+        })
+    }
+
+    /// Gives a callers' lane a thread of its own, for requests that any lane may run. False when it has one.
+    pub(crate) fn staff(&mut self, lane: usize) -> bool {
+        let slot = &mut self.lanes[lane];
+        let free = !slot.is_driven() && self.phase == Phase::Open;
+        slot.staffed |= free;
+        free
+    }
+
+    /// The thread did not come to be.
+    pub(crate) fn unstaff(&mut self, lane: usize) {
+        self.lanes[lane].staffed = false;
     }
 
     /// Gives a callers' lane to the first waiting request whose own thread is parked on it.
@@ -215,14 +256,7 @@ impl State {
             })
         };
         let urgent = self.urgent_next().filter(|index| parked(*index));
-        let found = match urgent {
-            None if self.gated() => None,
-            None => self.flows.iter().find_map(|flow| {
-                let item = flow.queue.find(|item| parked(item.index) && self.may_pass(flow, item))?;
-                Some(item.index)
-            }),
-            urgent => urgent,
-        };
+        let found = urgent.or_else(|| self.for_any_lane(parked));
         let Some((running, job)) = found.and_then(|index| self.start(index, fx)) else { return false };
         let Some(slot) = running.slot.clone() else { return false };
         let work = self.occupy(lane, running, job, now);

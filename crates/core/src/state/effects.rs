@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::bell::Bell;
 use crate::engine::Job;
 use crate::error::Error;
 use crate::request::{Outcome, Time, Timing};
@@ -18,6 +19,10 @@ pub(crate) struct Effects {
     pub(crate) grants: SmallVec<[SlotRef; 1]>,
     pub(crate) trash: Trash,
     pub(crate) deliver: bool,
+    /// Somebody who pulls may want to look.
+    pub(crate) pulls: bool,
+    /// Event loops that wait for a flow's output.
+    pub(crate) rings: Vec<(std::sync::Arc<Bell>, u64)>,
     /// Somebody who waits for the end may want to look.
     pub(crate) settled: bool,
     /// The timer is to look at this time at the latest.

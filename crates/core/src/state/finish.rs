@@ -13,6 +13,7 @@ use crate::worker::Work;
 /// An ending on its way to a counter or to delivery.
 pub(super) struct Settled {
     pub(super) ticket: Ticket,
+    pub(super) flow: usize,
     pub(super) key: Option<KeyId>,
     pub(super) priority: i32,
     pub(super) callback: bool,
@@ -61,6 +62,14 @@ impl State {
             self.release(key);
             return;
         };
+        if self.flows[settled.flow].is_pulled() {
+            let slot = SlotRef::clone(slot);
+            let delivery =
+                Delivery { slot, ticket, end: settled.end, key, submitted: timing.submitted, ended };
+            self.settle_pulled(settled, delivery, ended, fx);
+            return;
+        }
+        self.flows[0].undelivered += 1;
         self.count(key, |counters| counters.undelivered += 1);
         self.notices += usize::from(is_notice(settled.end));
         let delivery = Delivery {
@@ -80,10 +89,10 @@ impl State {
     }
 
     fn reorder(&mut self, settled: &Settled, delivery: Delivery) {
-        let consumer = (settled.key, settled.priority);
+        let consumer = (settled.flow, settled.key, settled.priority);
         let Some(order) = self.consumers.get_mut(&consumer) else { return };
         order.fill(settled.ticket, delivery);
-        while let Some(next) = order.pop() {
+        while let Some((_, next)) = order.pop() {
             self.ready.push_back(next);
         }
         if order.is_empty() {
@@ -91,7 +100,7 @@ impl State {
         }
     }
 
-    fn release(&mut self, key: Option<KeyId>) {
+    pub(super) fn release(&mut self, key: Option<KeyId>) {
         if let Some(key) = key {
             self.keys.release(key);
         }
@@ -152,6 +161,7 @@ impl State {
         let timing = Timing { submitted: running.submitted, started: Some(since), ended: Some(now) };
         let settled = Settled {
             ticket: running.ticket,
+            flow: running.flow,
             key: running.key,
             priority: running.priority,
             callback: running.callback,
@@ -179,6 +189,7 @@ impl State {
     /// A callback has returned; `raised` says how.
     pub(crate) fn delivered(&mut self, delivery: &Delivery, raised: bool, now: Time, fx: &mut Effects) {
         self.delivering -= 1;
+        self.flows[0].undelivered -= 1;
         self.notices -= usize::from(is_notice(delivery.end));
         self.count(delivery.key, |counters| {
             counters.undelivered -= 1;

@@ -15,6 +15,8 @@ pub(crate) struct LaneSlot {
     pub(super) control: Option<std::sync::Arc<dyn Control>>,
     /// It has a worker thread of its own.
     pub(super) worker: bool,
+    /// A callers' lane that was given a thread, for requests that any lane may run.
+    pub(super) staffed: bool,
     pub(super) busy: bool,
     /// Its worker sleeps.
     pub(super) parked: bool,
@@ -34,6 +36,7 @@ impl LaneSlot {
             control: engine.as_ref().and_then(|lane| lane.control()),
             engine,
             worker,
+            staffed: false,
             busy: false,
             parked: false,
             waking: false,
@@ -47,6 +50,11 @@ impl LaneSlot {
 }
 
 impl LaneSlot {
+    /// A thread of the session's own drives it.
+    pub(super) fn is_driven(&self) -> bool {
+        self.worker || self.staffed
+    }
+
     /// What stops each of the lane's requests: its own options, else the lane's.
     pub(super) fn controls(&self) -> impl Iterator<Item = &std::sync::Arc<dyn Control>> {
         self.running.iter().filter_map(|one| one.control.as_ref().or(self.control.as_ref()))

@@ -8,6 +8,7 @@ mod control;
 mod dispatch;
 mod effects;
 mod finish;
+mod flow;
 mod lane;
 
 use std::collections::{HashMap, VecDeque};
@@ -20,12 +21,14 @@ use crate::keys::Keys;
 use crate::metrics::{Counters, End, Histogram};
 use crate::reorder::Reorder;
 use crate::request::{Outcome, StreamKey, Ticket, Time};
-use crate::schedule::{Item, KeyId, Queue};
+use crate::schedule::{Item, KeyId};
 use crate::slot::{SlotRef, Tag};
 
 pub(crate) use control::Aim;
 pub(crate) use dispatch::Turn;
 pub(crate) use effects::Effects;
+use flow::Flow;
+pub use flow::{Output, Pulled};
 pub(crate) use lane::LaneSlot;
 pub use lane::LaneStats;
 
@@ -47,7 +50,7 @@ pub struct Config {
     pub caller_lanes: usize,
     /// The session's own flow, number 0.
     pub flow: FlowConfig,
-    /// Undelivered outcomes at which lanes start nothing new.
+    /// Undelivered callbacks at which lanes start nothing new.
     pub delivery_depth: usize,
     /// Callbacks in submission order.
     pub ordered: bool,
@@ -143,6 +146,7 @@ impl Entry {
 pub(crate) struct Running {
     id: u64,
     ticket: Ticket,
+    flow: usize,
     key: Option<KeyId>,
     priority: i32,
     /// `None` when the thread that runs it is the one that waits for it.
@@ -154,15 +158,6 @@ pub(crate) struct Running {
     control: Option<std::sync::Arc<dyn Control>>,
     /// It ended before its engine returned; the answer goes nowhere (invariant 5).
     ended: Option<Outcome>,
-}
-
-/// One admission queue.
-struct Flow {
-    config: FlowConfig,
-    queue: Queue,
-    /// Callers waiting for room, by place in `entries`, first come first.
-    line: VecDeque<usize>,
-    open: bool,
 }
 
 /// How far closing has come.
@@ -211,7 +206,8 @@ pub(crate) struct State {
     pub(crate) lanes: Vec<LaneSlot>,
     pub(crate) counters: Counters,
     pub(crate) keys: Keys,
-    consumers: HashMap<(Option<KeyId>, i32), Reorder<Delivery>>,
+    /// By flow, key and priority (0 in a flow whose outcomes are pulled).
+    consumers: HashMap<(usize, Option<KeyId>, i32), Reorder<Delivery>>,
     ready: VecDeque<Delivery>,
     /// Callbacks being called now.
     delivering: usize,
@@ -238,7 +234,7 @@ impl State {
         let workers = config.workers;
         let lanes =
             lanes.into_iter().enumerate().map(|(number, engine)| LaneSlot::new(engine, number < workers));
-        let flow = Flow { config: config.flow, queue: Queue::default(), line: VecDeque::new(), open: true };
+        let flow = Flow::new(config.flow, config.delivery_depth, false);
         State {
             phase: Phase::Open,
             flows: vec![flow],

@@ -1,0 +1,93 @@
+//! Pull: the other end of a flow whose outcomes nobody holds a future for.
+
+use std::time::{Duration, Instant};
+
+use crate::bell::Bell;
+use crate::error::{DropReason, Error};
+use crate::metrics::Counters;
+use crate::runtime::Shared;
+use crate::slot::SlotRef;
+use crate::state::{Effects, FlowConfig, Output, Pulled};
+use crate::sync::{Arc, lock, wait};
+
+impl Shared {
+    /// Opens a flow whose outcomes are pulled, in order of admission within each stream key. Nothing of it starts
+    /// while `queue_depth` outcomes wait to be pulled.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn open_pulled(self: &Arc<Self>, config: FlowConfig) -> Result<usize, Error> {
+        self.act(|state, _, _| state.open_flow(config, true))
+    }
+
+    /// The flow's next output; waits until `until`. The outcome is in its slot when this returns.
+    pub fn pull(self: &Arc<Self>, flow: usize, until: Option<Instant>) -> Pulled {
+        loop {
+            let pulled = self.act(|state, now, fx| state.pull(flow, now, fx));
+            match pulled {
+                Pulled::Output(Output::Item(delivery)) => {
+                    // The state knew of the ending before the slot was filled.
+                    delivery.slot.wait_filled();
+                    return Pulled::Output(Output::Item(delivery));
+                }
+                Pulled::Nothing if self.wait_output(flow, until) => {}
+                pulled => return pulled,
+            }
+        }
+    }
+
+    /// Waits until the flow has an output or is over. False when the time is up.
+    fn wait_output(&self, flow: usize, until: Option<Instant>) -> bool {
+        let mut state = lock(&self.state);
+        while !state.has_news(flow) {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return false;
+            }
+            state = wait(&self.pull_bell, state, left);
+        }
+        true
+    }
+
+    /// Has the bell rung when the flow has an output or is over. False when that is so now.
+    pub fn await_output(self: &Arc<Self>, flow: usize, bell: &std::sync::Arc<Bell>, number: u64) -> bool {
+        self.act(|state, _, _| state.await_output(flow, bell, number))
+    }
+
+    /// Cancels what waits and runs in the flow, closes it, and drops what was not pulled.
+    pub fn stop_flow(self: &Arc<Self>, flow: usize) {
+        self.act(|state, now, fx| state.stop_flow(flow, now, fx));
+    }
+
+    /// Closes the flow, lets it finish until `until` and drops what nobody pulls; then stops it.
+    pub fn drain_flow(self: &Arc<Self>, flow: usize, until: Option<Instant>) {
+        self.act(|state, now, fx| {
+            state.close_flow(flow, fx);
+            state.discard_flow(flow, now, fx);
+        });
+        let mut state = lock(&self.state);
+        while !state.flow_is_empty(flow) {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                drop(state);
+                return self.stop_flow(flow);
+            }
+            state = wait(&self.pull_bell, state, left);
+        }
+    }
+
+    /// Closes the flow; its number is given out again once it is empty.
+    pub fn release_flow(self: &Arc<Self>, flow: usize) {
+        self.act(|state, now, fx: &mut Effects| state.release_flow(flow, now, fx));
+    }
+
+    /// How the flow's requests ended so far.
+    pub fn flow_counters(self: &Arc<Self>, flow: usize) -> Counters {
+        lock(&self.state).flow_counters(flow)
+    }
+
+    /// Ends one request as dropped. False when it had ended.
+    pub fn drop_request(self: &Arc<Self>, slot: &SlotRef, reason: DropReason) -> bool {
+        self.act(|state, now, fx| state.drop_request(slot, reason, now, fx))
+    }
+}

@@ -1,0 +1,256 @@
+"""Conventions built on the native ones: pipeline, stream, list, batch split, push / pull, warm-up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headway import _core
+
+if TYPE_CHECKING:
+    from headway._core import InferenceFuture
+    from headway._nodes import NodeArg
+    from headway._options import Overflow, RunOptions
+    from headway._pipeline import Pipeline
+    from headway._stream import OnError, Stream
+    from headway.run import Preset, Run
+
+
+class Conventions(_core.Session):
+    """What ``InferenceSession`` offers beside ``run``, ``run_async``, ``submit`` and ``arun``."""
+
+    _depth: int
+    _workers: int
+    _engine: str
+    #: The one behind ``run_pipeline``, and the output names it was made for.
+    _pipe: tuple[Pipeline, list[str] | None] | None = None
+
+    if TYPE_CHECKING:
+
+        def get_inputs(self) -> list[NodeArg]: ...
+
+    # ---- streams -----------------------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        feeds: Iterable[Any],
+        *,
+        depth: int | None = None,
+        ordered: bool = True,
+        output_names: Sequence[str] | None = None,
+        on_error: OnError = "raise",
+        **call: Any,
+    ) -> Stream:
+        """The results of many feeds, with bounded look-ahead.
+
+        Args:
+            feeds: Any iterable; it is read as results are taken. Its length hint is the stream's, for progress bars.
+            depth: Requests ahead of the result that is taken next. Default: lanes + queue_depth.
+            ordered: Results in the order of the feeds; False: as they are done.
+            output_names: Wanted outputs in this order; None for all.
+            on_error: ``"raise"`` ends the stream at the first error; ``"yield"`` gives the error in its place.
+                Neighbours that the overflow policy dropped are one ``Dropped`` with their ``count``.
+            **call: ``timeout``, ``priority``, ``stream``, ``run_options`` of every request.
+        """
+        from headway._stream import Stream
+
+        def submit(feed: Any) -> InferenceFuture:
+            return self._line_up(feed, output_names, bounded=False, **call)
+
+        return Stream(feeds, submit, self._ahead(depth), ordered, on_error)
+
+    def astream(
+        self,
+        feeds: Iterable[Any] | AsyncIterable[Any],
+        *,
+        depth: int | None = None,
+        ordered: bool = True,
+        output_names: Sequence[str] | None = None,
+        on_error: OnError = "raise",
+        **call: Any,
+    ) -> AsyncIterator[Any]:
+        """Like ``stream``, for ``async for``; the feeds may come from an asynchronous iterable.
+
+        Leaving the loop early cancels what was submitted once the iterator is closed (``aclosing``).
+        """
+        from headway._astream import astream
+
+        def submit(feed: Any) -> InferenceFuture:
+            return self._line_up(feed, output_names, bounded=False, **call)
+
+        return astream(feeds, submit, self._ahead(depth), ordered, on_error)
+
+    def _ahead(self, depth: int | None) -> int:
+        return self._workers + self._depth if depth is None else depth
+
+    # ---- pipelines ---------------------------------------------------------------------------------------------
+
+    def pipeline(self, depth: int = 3, *, output_names: Sequence[str] | None = None, **call: Any) -> Pipeline:
+        """A pipeline of its own: ``push`` gives the result of ``depth`` pushes ago. Any number on one session.
+
+        Args:
+            depth: Frames in flight.
+            output_names: Wanted outputs in this order; None for all.
+            **call: ``timeout``, ``priority``, ``stream``, ``run_options`` of every frame.
+        """
+        from headway._pipeline import Pipeline
+
+        def submit(feed: Any) -> InferenceFuture:
+            return self._line_up(feed, output_names, bounded=False, **call)
+
+        return Pipeline(submit, depth, self._drop)
+
+    def run_pipeline(
+        self, input_feed: Any, depth: int = 3, reset: bool = False, output_names: Sequence[str] | None = None
+    ) -> list[Any] | None:
+        """Queue a frame; the outputs of the frame ``depth`` calls earlier, None while the first ``depth`` calls fill.
+
+        Args:
+            input_feed: A dict by input name, a list in input order, or one array.
+            depth: Frames in flight. A new depth ends what was pending as dropped("pipeline_reset").
+            reset: End what was pending before this frame.
+            output_names: Wanted outputs in this order; None for all.
+
+        Raises:
+            What ended the frame whose result this call would have returned, after the new frame is queued.
+        """
+        wanted = None if output_names is None else list(output_names)
+        pipe = self._pipe
+        if pipe is None or pipe[1] != wanted or reset or pipe[0].depth != depth:
+            if pipe is not None:
+                pipe[0].reset()
+            pipe = self._pipe = (self.pipeline(depth, output_names=wanted), wanted)
+        frame = pipe[0].push(input_feed)
+        return None if frame is None else frame.outputs
+
+    def drain_pipeline(self) -> Iterator[list[Any]]:
+        """The remaining results of ``run_pipeline`` in order. An error is raised in its place; call again to go on."""
+        if self._pipe is not None:
+            for frame in self._pipe[0].drain():
+                yield frame.outputs
+
+    # ---- lists -------------------------------------------------------------------------------------------------
+
+    def run_parallel(
+        self,
+        feeds: Iterable[Any],
+        output_names: Sequence[str] | None = None,
+        *,
+        timeout: float | None = None,
+        max_concurrency: int | None = None,
+        **call: Any,
+    ) -> list[list[Any]]:
+        """The outputs of every feed, in order; several run at once on the one model, also under ``hint="latency"``.
+
+        Args:
+            feeds: The feeds; ``[]`` gives ``[]``.
+            output_names: Wanted outputs in this order; None for all.
+            timeout: One deadline in seconds for the whole list.
+            max_concurrency: At most so many at once. Default: usable cores.
+            **call: ``priority``, ``stream``, ``run_options`` of every request.
+
+        Raises:
+            The first error, in the order of the feeds; the rest is cancelled.
+        """
+        from headway._parallel import run_list
+
+        return run_list(feeds, self._list_submit(output_names, call), timeout, self._window(max_concurrency))
+
+    async def arun_parallel(
+        self,
+        feeds: Iterable[Any],
+        output_names: Sequence[str] | None = None,
+        *,
+        timeout: float | None = None,
+        max_concurrency: int | None = None,
+        **call: Any,
+    ) -> list[list[Any]]:
+        """Like ``run_parallel``, without blocking the event loop."""
+        from headway._parallel import arun_list
+
+        submit = self._list_submit(output_names, call)
+        return await arun_list(feeds, submit, timeout, self._window(max_concurrency))
+
+    def _window(self, max_concurrency: int | None) -> int:
+        from headway._parallel import window
+
+        self._staff()
+        return window(max_concurrency, max(self._workers, _core.usable_cores()))
+
+    def _list_submit(self, output_names: Sequence[str] | None, call: dict[str, Any]) -> Any:
+        def submit(feed: Any, timeout: float | None) -> InferenceFuture:
+            limit = {} if timeout is None else {"timeout": timeout}
+            return self._line_up(feed, output_names, bounded=False, any_lane=True, **limit, **call)
+
+        return submit
+
+    def run_batch(
+        self, output_names: Sequence[str] | None, input_feed: Any, *, timeout: float | None = None, **call: Any
+    ) -> list[Any]:
+        """One batch, split along axis 0 over the lanes; the answers joined. Sizes need not be even.
+
+        A model whose own batch size is fixed gets pieces of that size. Inputs without an axis go into every piece.
+
+        Raises:
+            InputError: The inputs differ in axis 0, or the model's fixed batch size does not divide it.
+        """
+        from headway._batch import join, split
+        from headway._parallel import run_list
+
+        cores = self._window(None) // 2
+        feeds = split(input_feed, self.get_inputs(), cores)
+        parts = run_list(feeds, self._list_submit(output_names, call), timeout, max(1, len(feeds)))
+        return join(parts)
+
+    # ---- push / pull -------------------------------------------------------------------------------------------
+
+    def open(
+        self,
+        *,
+        preset: Preset = "balanced",
+        queue_depth: int | None = None,
+        overflow: Overflow | None = None,
+        output_names: Sequence[str] | None = None,
+        timeout: float | None = None,
+        sample: Any = None,
+    ) -> Run:
+        """A push / pull flow on this session, with a queue and a policy of its own. Flows are served fairly.
+
+        Args:
+            preset: Fills what is left None: ``"realtime"`` (1, drop_oldest), ``"balanced"`` (4, block),
+                ``"reliable"`` (8, block).
+            queue_depth: Feeds that may wait; so many outputs may wait to be pulled.
+            overflow: What happens to one feed more.
+            output_names: Wanted outputs; None for all.
+            timeout: Seconds from the push on, for every feed.
+            sample: A feed to try first, so that a wrong shape fails here; it is not counted in the run.
+        """
+        from headway.run import Run, bounds_of
+
+        bounds = bounds_of(preset, queue_depth, overflow)
+        if sample is not None:
+            self.run(output_names, sample)
+        return Run(self, bounds, output_names, timeout)
+
+    # ---- warm-up -----------------------------------------------------------------------------------------------
+
+    def warmup(self, n: int = 1, feeds: Sequence[Any] | None = None, run_options: RunOptions | None = None) -> None:
+        """Run the model ``n`` times on every lane, so that the first real request meets no first-time cost.
+
+        Args:
+            n: Rounds.
+            feeds: What to run; None makes zeros of the inputs' shapes, with 1 for every open dimension.
+            run_options: Options of these requests.
+
+        Raises:
+            InputError: No feed can be made up for the model's inputs; pass ``feeds``.
+        """
+        from headway._warmup import zeros
+
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ValueError(f"n: expected a whole number of at least 1, got {n!r}")
+        given = list(feeds) if feeds is not None else [zeros(self.get_inputs())]
+        lanes = max(self._workers, 1)
+        options = {} if run_options is None else {"run_options": run_options}
+        for _ in range(n):
+            self.run_parallel([feed for feed in given for _ in range(lanes)], **options)
