@@ -85,7 +85,7 @@ def cli() -> None:
 @click.option("--top", type=click.IntRange(min=1), default=1, help="How many labels to print; default 1.")
 @click.option(
     "--via",
-    type=click.Choice(["stream", "callback", "future", "asyncio"]),
+    type=click.Choice(["stream", "callback", "future", "asyncio", "pipeline", "pushpull"]),
     default="stream",
     show_default=True,
     help="Calling convention; the results are the same.",

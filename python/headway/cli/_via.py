@@ -11,7 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
+from threading import Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +24,7 @@ import headway
 from ._inputs import Item
 
 if TYPE_CHECKING:
-    from headway import InferenceSession
+    from headway import Frame, InferenceSession
 
 # Unreadable items wait behind the last good one until its result comes; so many in a row are held, no more.
 _HELD = 1000
@@ -182,6 +184,75 @@ def via_asyncio(session: InferenceSession, source: Source, deliver: Deliver, win
     asyncio.run(all_of_them())
 
 
+def via_pipeline(session: InferenceSession, source: Source, deliver: Deliver, window: int) -> None:
+    """A pipeline: a picture in, the result of an earlier one out; the tag carries the picture along."""
+    waiting: deque[Outcome] = deque()
+    with session.pipeline(window) as pipe:
+
+        def step(call: Callable[[], Frame | None]) -> bool:
+            """False when nothing came out. A picture's error belongs to the oldest one in the pipeline."""
+            oldest = next((outcome for outcome in waiting if not outcome.ready), None)
+            try:
+                frame = call()
+            except headway.HeadwayError as error:
+                if oldest is None:
+                    raise
+                oldest.finish(None, str(error))
+                return True
+            if frame is not None:
+                frame.tag.finish(frame.outputs, None)
+            return frame is not None
+
+        def push(outcome: Outcome) -> Frame | None:
+            return pipe.push(outcome.item.array, tag=outcome)
+
+        for future in source:
+            outcome = _outcome(future.result())
+            waiting.append(outcome)
+            if not outcome.ready:
+                try:
+                    step(partial(push, outcome))
+                except headway.HeadwayError as error:
+                    outcome.finish(None, str(error))
+            _flush(waiting, deliver)
+        while step(lambda: next(pipe.drain(), None)):
+            _flush(waiting, deliver)
+    _flush(waiting, deliver)
+
+
+def via_pushpull(session: InferenceSession, source: Source, deliver: Deliver, window: int) -> None:
+    """Push / pull: a producer thread pushes, this thread pulls; each sample carries its picture along."""
+    waiting: deque[Outcome] = deque()
+    with session.open(queue_depth=window) as run:
+
+        def produce() -> None:
+            try:
+                for future in source:
+                    outcome = _outcome(future.result())
+                    waiting.append(outcome)
+                    if not outcome.ready:
+                        try:
+                            run.push(outcome.item.array, attributes={"outcome": outcome})
+                        except headway.SessionClosed:
+                            return
+                        except headway.HeadwayError as error:
+                            outcome.finish(None, str(error))
+            finally:
+                run.close_input()
+
+        producer = Thread(target=produce, name="pictures")
+        producer.start()
+        for sample in run:
+            outcome = sample.attributes["outcome"]
+            if sample.error is None:
+                outcome.finish(list(sample.data.values()), None)
+            else:
+                outcome.finish(None, str(sample.error))
+            _flush(waiting, deliver)
+        producer.join()
+    _flush(waiting, deliver)
+
+
 def _flush(waiting: deque[Outcome], deliver: Deliver) -> None:
     while waiting and waiting[0].ready:
         deliver(waiting.popleft())
@@ -193,4 +264,6 @@ VIAS: dict[str, Via] = {
     "future": via_future,
     "asyncio": via_asyncio,
     "stream": via_stream,
+    "pipeline": via_pipeline,
+    "pushpull": via_pushpull,
 }
