@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import types
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
 
     from headway._core import Bell, Deliveries, InferenceFuture
-
-
-class Unraisable(NamedTuple):
-    """What ``sys.unraisablehook`` gets for a callback that raised."""
-
-    exc_type: type[BaseException]
-    exc_value: BaseException
-    exc_traceback: types.TracebackType | None
-    err_msg: str
-    object: object
-
-
-def _report(callback: object, raised: BaseException) -> None:
-    message = "Exception ignored in a headway callback"
-    try:
-        sys.unraisablehook(Unraisable(type(raised), raised, raised.__traceback__, message, callback))  # type: ignore[arg-type]
-    except BaseException:
-        # The hook is the user's too; a hook that raises must not end delivery.
-        sys.__unraisablehook__(Unraisable(type(raised), raised, raised.__traceback__, message, callback))  # type: ignore[arg-type]
 
 
 def deliver(deliveries: Deliveries) -> None:
@@ -48,7 +27,7 @@ def deliver(deliveries: Deliveries) -> None:
                     callback(*args)
                 except BaseException as raised:
                     failed = True
-                    _report(callback, raised)
+                    deliveries.report(callback, raised)
                     raised.__traceback__ = None
             # Before the request counts as delivered, nothing of it is held here any more.
             calls = callback = args = None

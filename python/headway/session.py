@@ -18,6 +18,7 @@ from headway._options import Hint, Overflow, SessionOptions, plan
 from headway._providers import MissingProvider, Provider, ProviderReport
 
 if TYPE_CHECKING:
+    from headway.testing import FakeEngine
     from headway._core import InferenceFuture
     from headway._options import RunOptions
     from headway._stream import OnError, Stream
@@ -83,7 +84,7 @@ class InferenceSession(_core.Session):
 
     def __init__(
         self,
-        path_or_bytes: str | bytes | os.PathLike[str] | Callable[[dict[str, Any]], Any],
+        path_or_bytes: str | bytes | os.PathLike[str] | Callable[[dict[str, Any]], Any] | FakeEngine,
         sess_options: SessionOptions | None = None,
         providers: Sequence[Provider] | None = None,
         provider_options: Sequence[Mapping[str, Any]] | None = None,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use headway_core::error::Error;
 use headway_core::slot::Milestone;
 use headway_core::state::Delivery;
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -51,6 +52,7 @@ pub(crate) struct Deliveries {
 impl Deliveries {
     /// Waits for due callbacks: a list of `(calls, ...)`, each `[(callable, args), ...]` of one request; `None` at the end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let _inside = life::inside(py);
         drain_graveyard(py);
         wait::deliver_for(Some(&self.core));
         let mut due = Vec::new();
@@ -66,8 +68,16 @@ impl Deliveries {
         Ok(Some(batch))
     }
 
+    /// Tells `sys.unraisablehook` what a callback raised. Here, because only the interpreter can make the hook's
+    /// argument, and because it copes with a hook that raises too.
+    fn report(&self, py: Python<'_>, callback: &Bound<'_, PyAny>, raised: Bound<'_, PyBaseException>) {
+        let _inside = life::inside(py);
+        PyErr::from_value(raised.into_any()).write_unraisable(py, Some(callback));
+    }
+
     /// The callbacks of the oldest request given out have returned.
     fn returned(&self, py: Python<'_>, raised: bool) {
+        let _inside = life::inside(py);
         let oldest = self.out.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         if let Some(delivery) = oldest {
             life::away(py, || self.core.shared.delivered(&delivery, raised));
@@ -86,7 +96,9 @@ impl Deliveries {
             let Ok(callback) = tag.downcast::<Callback>() else { continue };
             match *callback {
                 Callback::Done { callable, future } => {
-                    let (Some(callable), Some(future)) = (callable.object(), future.object()) else { continue };
+                    let (Some(callable), Some(future)) = (callable.object(), future.object()) else {
+                        continue;
+                    };
                     calls.append((callable.bind(py), (future.bind(py),)))?;
                 }
                 Callback::Async { callable, user_data, none_on_failure } => {
@@ -123,10 +135,7 @@ pub(crate) fn start_delivery(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     if !core.starts_delivery() {
         return Ok(());
     }
-    let handle = Bound::new(
-        py,
-        Deliveries { core: Arc::clone(core), out: Mutex::new(VecDeque::new()) },
-    )?;
+    let handle = Bound::new(py, Deliveries { core: Arc::clone(core), out: Mutex::new(VecDeque::new()) })?;
     let target = py.import("headway._delivery")?.getattr("deliver")?;
     start_thread(py, "headway-delivery", &target, handle.as_any())
 }

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::core::RunOptionsReader;
-use crate::life::away;
+use crate::life::{away, inside};
 use crate::testing::{FakeControl, ManualClock};
 use crate::{errors, submit};
 
@@ -95,11 +95,11 @@ impl Model {
         session: &Bound<'_, PyDict>,
         providers: Vec<(String, Vec<(String, String)>)>,
     ) -> PyResult<Self> {
+        let _inside = inside(py);
         let config = session_config(session)?;
         let library = LibrarySource { explicit: library, candidates };
-        let load = |model: ModelSource<'_>| {
-            OrtEngine::load(LoadOptions { library, model, config, providers })
-        };
+        let load =
+            |model: ModelSource<'_>| OrtEngine::load(LoadOptions { library, model, config, providers });
         let loaded = match model.cast::<PyBytes>() {
             Ok(bytes) => {
                 let bytes = bytes.as_bytes();
@@ -122,6 +122,7 @@ pub(crate) fn available_providers(
     library: Option<PathBuf>,
     candidates: Vec<PathBuf>,
 ) -> PyResult<Vec<String>> {
+    let _inside = inside(py);
     let source = LibrarySource { explicit: library, candidates };
     let found: Result<Vec<String>, Error> =
         away(py, || Runtime::get(&source).and_then(|runtime| runtime.available_providers()));
@@ -135,6 +136,7 @@ pub(crate) fn onnxruntime_version(
     library: Option<PathBuf>,
     candidates: Vec<PathBuf>,
 ) -> PyResult<(String, PathBuf)> {
+    let _inside = inside(py);
     let source = LibrarySource { explicit: library, candidates };
     let found = away(py, || {
         Runtime::get(&source).map(|runtime| (runtime.version().to_owned(), runtime.path().to_owned()))
@@ -149,7 +151,8 @@ pub(crate) fn engine_log() -> Vec<(i32, String, String)> {
 }
 
 fn node(name: String, dtype: i32, dims: Option<Vec<Option<i64>>>) -> PyResult<NodeInfo> {
-    let dtype = DType::from_onnx(dtype).ok_or_else(|| PyTypeError::new_err(format!("{dtype} is no dtype")))?;
+    let dtype =
+        DType::from_onnx(dtype).ok_or_else(|| PyTypeError::new_err(format!("{dtype} is no dtype")))?;
     let dims = dims.map(|dims| dims.into_iter().map(|dim| dim.map_or(Dim::Any, Dim::Fixed)).collect());
     Ok(NodeInfo { name, kind: ValueType::Tensor(dtype, dims), required: true })
 }
@@ -198,7 +201,8 @@ fn ort_options(given: &Bound<'_, PyAny>, engine: &dyn Engine) -> PyResult<Arc<dy
     let Some(engine) = engine.as_any().downcast_ref::<OrtEngine>() else {
         return Err(PyTypeError::new_err("run_options: this engine takes none"));
     };
-    let control = engine.run_options(&config).map_err(|error| errors::raise(given.py(), &error, "onnxruntime"))?;
+    let control =
+        engine.run_options(&config).map_err(|error| errors::raise(given.py(), &error, "onnxruntime"))?;
     if get(fields, "terminate")?.unwrap_or(false) {
         control.terminate();
     }

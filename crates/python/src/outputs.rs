@@ -27,8 +27,8 @@ pub(crate) fn to_list(
 fn native(py: Python<'_>, values: Values, core: &Core) -> PyResult<Py<PyList>> {
     let list = PyList::empty(py);
     for value in values {
-        let array =
-            crate::array::to_python(py, value).map_err(|error| errors::raise_door(py, error, core.engine_name))?;
+        let array = crate::array::to_python(py, value)
+            .map_err(|error| errors::raise_door(py, error, core.engine_name))?;
         list.append(array)?;
     }
     Ok(list.unbind())
@@ -49,9 +49,8 @@ fn python(py: Python<'_>, values: &Values) -> PyResult<Py<PyList>> {
 /// The answer of a request, or the exception that it ended with.
 pub(crate) fn answer(py: Python<'_>, outcome: Outcome, core: &Core) -> PyResult<Py<PyList>> {
     match outcome.into_result() {
-        Ok(values) => {
-            to_list(py, values, core).map_err(|(raised, _)| PyErr::from_value(raised.into_bound(py).into_any()))
-        }
+        Ok(values) => to_list(py, values, core)
+            .map_err(|(raised, _)| PyErr::from_value(raised.into_bound(py).into_any())),
         Err(error) => Err(errors::raise(py, &error, core.engine_name)),
     }
 }

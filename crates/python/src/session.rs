@@ -1,5 +1,6 @@
 //! `_core.Session`: the native half of `InferenceSession`. Each method is one step of the flow, in its own file.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use headway_core::admission::Overflow;
 use headway_core::error::Error;
 use headway_core::runtime::Shared;
 use headway_core::state::{Config, FlowConfig};
+use headway_core::timer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -16,6 +18,7 @@ use crate::core::{Core, Kind, Settings};
 use crate::feeds::FeedNames;
 use crate::future::InferenceFuture;
 use crate::graveyard::PyOwner;
+use crate::life::Inside;
 use crate::model::Model;
 use crate::pyfeed::Lane;
 use crate::submit::{CallOptions, Deadline};
@@ -27,9 +30,25 @@ pub(crate) struct Session {
     core: OnceLock<Arc<Core>>,
 }
 
+/// The insides, for one call.
+struct Entered<'a> {
+    core: &'a Arc<Core>,
+    _inside: Inside,
+}
+
+impl Deref for Entered<'_> {
+    type Target = Arc<Core>;
+
+    fn deref(&self) -> &Arc<Core> {
+        self.core
+    }
+}
+
 impl Session {
-    fn core(&self, py: Python<'_>) -> PyResult<&Arc<Core>> {
-        self.core.get().ok_or_else(|| errors::raise(py, &submit::closed(), "?"))
+    fn core(&self, py: Python<'_>) -> PyResult<Entered<'_>> {
+        let _inside = life::inside(py);
+        let core = self.core.get().ok_or_else(|| errors::raise(py, &submit::closed(), "?"))?;
+        Ok(Entered { core, _inside })
     }
 }
 
@@ -72,12 +91,15 @@ impl Session {
         timeout: Option<f64>,
         submit_timeout: Option<f64>,
     ) -> PyResult<()> {
+        let _inside = life::inside(py);
+        life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
         let flow = FlowConfig { queue_depth, overflow: self::overflow(overflow)? };
         let spin = Deadline::seconds(spin)?;
         let config =
             Config { workers, caller_lanes, flow, delivery_depth, ordered, serial, max_batch: 1, spin };
         let engine = model.take();
-        let kind = if engine.is_some() { Kind::Native(FeedNames::new(py, &model.info)) } else { Kind::Python };
+        let kind =
+            if engine.is_some() { Kind::Native(FeedNames::new(py, &model.info)) } else { Kind::Python };
         let settings = Settings {
             copy_inputs,
             timeout: timeout.map(Deadline::seconds).transpose()?,
@@ -88,8 +110,8 @@ impl Session {
         if let Some(clock) = &model.clock {
             clock.get().adopt(&shared);
         }
-        let core =
-            Core::new(shared, kind, model.info.clone(), model.name, settings, model.run_options).map_err(raise)?;
+        let core = Core::new(shared, kind, model.info.clone(), model.name, settings, model.run_options)
+            .map_err(raise)?;
         if self.core.set(core).is_err() {
             return Err(PyValueError::new_err("the session is open already"));
         }
@@ -98,7 +120,7 @@ impl Session {
 
     /// The handle of a Python lane's thread.
     fn _lane(&self, py: Python<'_>, number: usize) -> PyResult<Lane> {
-        Ok(Lane::new(Arc::clone(self.core(py)?), number))
+        Ok(Lane::new(Arc::clone(&*self.core(py)?), number))
     }
 
     /// Runs the model and waits for its outputs.
@@ -115,7 +137,8 @@ impl Session {
         stream: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyList>> {
         let options = CallOptions { timeout, priority, stream, run_options };
-        run::run(self.core(py)?, input_feed, output_names, &options)
+        let core = self.core(py)?;
+        run::run(&core, input_feed, output_names, &options)
     }
 
     /// Submits a request: the future of its outputs.
@@ -138,7 +161,7 @@ impl Session {
         let request = core.request(input_feed, output_names, core.how(), &options)?;
         let block = block && !wait::in_event_loop(py);
         let slot = core.enqueue(py, request, core.manner(block, true, None), true)?;
-        Ok(InferenceFuture::new(Arc::clone(core), slot))
+        Ok(InferenceFuture::new(Arc::clone(&core), slot))
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
@@ -160,7 +183,7 @@ impl Session {
         let options = CallOptions { timeout, priority, stream, run_options };
         let request = core.request(input_feed, output_names, core.how(), &options)?;
         let slot = core.enqueue(py, request, core.manner(true, bounded, None), false)?;
-        Ok(InferenceFuture::new(Arc::clone(core), slot))
+        Ok(InferenceFuture::new(Arc::clone(&core), slot))
     }
 
     /// Submits a request whose outputs a callback gets: `callback(results, user_data, err)`.
@@ -186,7 +209,7 @@ impl Session {
         }
         let options = CallOptions { timeout, priority, stream, run_options };
         let request = core.request(input_feed, output_names, core.how(), &options)?;
-        callback::start_delivery(py, core)?;
+        callback::start_delivery(py, &core)?;
         let tag = Callback::Async {
             callable: PyOwner::new(callback.unbind()),
             user_data: PyOwner::new(user_data.unwrap_or_else(|| py.None())),
@@ -206,16 +229,22 @@ impl Session {
     }
 
     /// Stops admission; drains or cancels; waits. Gives `(drained, cancelled, abandoned, undelivered)`.
-    fn _close(&self, py: Python<'_>, drain: bool, timeout: Option<f64>) -> PyResult<(bool, u64, Vec<usize>, bool)> {
+    fn _close(
+        &self,
+        py: Python<'_>,
+        drain: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<(bool, u64, Vec<usize>, bool)> {
         let core = self.core(py)?;
         core.enter(py)?;
         let timeout = timeout.map(Deadline::seconds).transpose()?;
-        let delivering = wait::delivers(core);
-        Ok(life::away(py, || close(core, drain, timeout, delivering)))
+        let delivering = wait::delivers(&core);
+        Ok(life::away(py, || close(&core, drain, timeout, delivering)))
     }
 
     /// Stops admission; what was admitted finishes in the background.
     fn _abandon(&self, py: Python<'_>) {
+        let _inside = life::inside(py);
         if let Some(core) = self.core.get()
             && life::check(core.generation).is_ok()
         {
@@ -250,7 +279,12 @@ impl Session {
     }
 }
 
-fn close(core: &Core, drain: bool, timeout: Option<Duration>, delivering: bool) -> (bool, u64, Vec<usize>, bool) {
+fn close(
+    core: &Core,
+    drain: bool,
+    timeout: Option<Duration>,
+    delivering: bool,
+) -> (bool, u64, Vec<usize>, bool) {
     let until = wait::instant_after(timeout);
     core.shared.begin_close(drain);
     let report = core.close_lanes(timeout);

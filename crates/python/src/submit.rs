@@ -94,7 +94,8 @@ impl Core {
             Kind::Native(names) => {
                 let raise = |error| errors::raise_door(py, error, self.engine_name);
                 let wanted = feeds::read_output_names(py, output_names, names).map_err(raise)?;
-                let values = feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len)).map_err(raise)?;
+                let values =
+                    feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len)).map_err(raise)?;
                 (values, wanted)
             }
             Kind::Python => {
@@ -122,8 +123,10 @@ impl Core {
         manner: Manner,
         waits: bool,
     ) -> PyResult<SlotRef> {
-        let slot =
-            self.shared.submit(request, manner).map_err(|error| errors::raise(py, &error, self.engine_name))?;
+        let slot = self
+            .shared
+            .submit(request, manner)
+            .map_err(|error| errors::raise(py, &error, self.engine_name))?;
         if waits && slot.ticket().is_none() && !slot.is_ended() {
             wait::wait_admitted(py, self, &slot)?;
         }

@@ -71,6 +71,7 @@ impl State {
         error
     }
 
+    #[inline]
     fn insert(
         &mut self,
         request: Request,
@@ -310,6 +311,7 @@ pub(super) fn too_late() -> Error {
     Error::new(ErrorKind::Expired { running: false }, text)
 }
 
+#[inline]
 fn job_of(request: Request) -> (Job, Option<crate::request::StreamKey>) {
     let Request { inputs, wanted, options, stream, .. } = request;
     (Job { inputs, wanted, options, result: None }, stream)

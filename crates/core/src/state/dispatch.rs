@@ -80,6 +80,7 @@ impl State {
     }
 
     /// Takes the next request for a worker's lane. Expired ones end here: they never start.
+    #[inline]
     pub(super) fn next(&mut self, lane: usize, now: Time, fx: &mut Effects) -> Option<Work> {
         if self.lanes[lane].busy {
             return None;
@@ -113,6 +114,7 @@ impl State {
     }
 
     /// Takes a waiting request out of its queue, ready to run.
+    #[inline]
     fn start(&mut self, index: usize, fx: &mut Effects) -> Option<(Running, Job)> {
         self.take_from_queue(index, true);
         let entry = self.take_entry(index)?;
@@ -158,6 +160,8 @@ impl State {
     }
 
     /// Puts a request on a free lane.
+    // Inlined with `start` and `turn`: work is large, and each call would copy it under the lock.
+    #[inline]
     pub(super) fn occupy(&mut self, lane: usize, running: Running, job: Job, now: Time) -> Work {
         let slot = &mut self.lanes[lane];
         slot.busy = true;
@@ -165,7 +169,7 @@ impl State {
         slot.since = now;
         let engine = slot.engine.take();
         self.mark_running(lane, running, now);
-        Work { lane, jobs: SmallVec::from_iter([job]), engine }
+        Work { lane, jobs: SmallVec::from_buf([job]), engine }
     }
 
     fn mark_running(&mut self, lane: usize, running: Running, now: Time) {
@@ -299,6 +303,7 @@ impl State {
     }
 
     /// What a worker finds when it comes back: work, a place to sleep (`may_park`), or the end.
+    #[inline]
     pub(crate) fn turn(&mut self, lane: usize, may_park: bool, now: Time, fx: &mut Effects) -> Turn {
         self.lanes[lane].waking = false;
         self.lanes[lane].parked = false;

@@ -2,12 +2,12 @@
 
 use super::admit::end_of;
 use super::{Delivery, Effects, Phase, Running, State};
+use crate::engine::Job;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::End;
 use crate::request::{Outcome, Ticket, Time, Timing};
 use crate::schedule::KeyId;
 use crate::slot::SlotRef;
-use crate::value::Values;
 use crate::worker::Work;
 
 /// An ending on its way to a counter or to delivery.
@@ -108,7 +108,10 @@ impl State {
         let took = now.saturating_sub(since);
         lane.busy_time += took;
         self.histograms.run.record(took);
-        self.usual_run = Some(self.usual_run.map_or(took, |usual| (usual * 7 + took) / 8));
+        // Fits for 584 years.
+        let nanos = (took.as_nanos() as u64).max(1);
+        self.usual_run =
+            if self.usual_run == 0 { nanos } else { (self.usual_run / 8 * 7 + nanos / 8).max(1) };
         if lane.running.iter().any(|one| one.ended.is_some()) {
             lane.controls().for_each(|control| control.reset());
         }
@@ -116,8 +119,7 @@ impl State {
         let mut inline = None;
         let mut jobs = work.jobs.iter_mut();
         for running in running {
-            let result = jobs.next().and_then(|job| job.result.take());
-            inline = self.finish(running, result, since, now, fx).or(inline);
+            inline = self.finish(running, jobs.next(), since, now, fx).or(inline);
         }
         self.look_at_end(fx);
         self.kick(now, fx);
@@ -128,7 +130,7 @@ impl State {
     fn finish(
         &mut self,
         running: Running,
-        result: Option<Result<Values, Error>>,
+        job: Option<&mut Job>,
         since: Time,
         now: Time,
         fx: &mut Effects,
@@ -143,7 +145,8 @@ impl State {
         if let Some(at) = running.deadline {
             self.deadlines.remove(at, running.id);
         }
-        let outcome = match result {
+        // A late answer stays in its job: it is dropped without the lock.
+        let outcome = match job.and_then(|job| job.result.take()) {
             Some(Ok(values)) => Outcome::Done(values),
             Some(Err(error)) => Outcome::Failed(error),
             None => Outcome::Failed(Error::new(ErrorKind::Engine, "the engine gave no answer")),

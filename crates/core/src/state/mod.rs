@@ -229,8 +229,8 @@ pub(crate) struct State {
     /// Entries with `caller` set.
     callers: usize,
     pub(crate) histograms: Histograms,
-    /// How long this model usually runs; `None` before the first run.
-    pub(crate) usual_run: Option<Duration>,
+    /// Nanoseconds that this model usually runs; 0 before the first run.
+    pub(crate) usual_run: u64,
 }
 
 impl State {
@@ -261,7 +261,7 @@ impl State {
             next_id: 0,
             callers: 0,
             histograms: Histograms::default(),
-            usual_run: None,
+            usual_run: 0,
             config,
         }
     }
@@ -282,6 +282,7 @@ impl State {
         self.entries.get(index)?.as_ref().filter(|entry| entry.id == id)
     }
 
+    #[inline]
     fn take_entry(&mut self, index: usize) -> Option<Entry> {
         let entry = self.entries.get_mut(index)?.take()?;
         self.free.push(index);
