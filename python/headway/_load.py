@@ -12,7 +12,13 @@ from headway._library import onnxruntime_candidates
 from headway._options import Plan, SessionOptions
 from headway._providers import Chosen, MissingProvider, Provider, ProviderReport, choose
 
-_BY_SUFFIX = {".onnx": "onnxruntime", ".ort": "onnxruntime", ".xml": "openvino", ".tflite": "openvino", ".rknn": "rknn"}
+_BY_SUFFIX = {
+    ".onnx": "onnxruntime",
+    ".ort": "onnxruntime",
+    ".xml": "openvino",
+    ".tflite": "openvino",
+    ".rknn": "rknn",
+}
 _HERE = ("onnxruntime", "python")
 
 
@@ -87,7 +93,9 @@ def load_onnxruntime(
     return Loaded(model, device, used, {name: given.get(name, {}) for name in used}, chosen.report)
 
 
-def load_callable(call: Callable[..., Any], inputs: Sequence[Any] | None, outputs: Sequence[Any] | None) -> Loaded:
+def load_callable(
+    call: Callable[..., Any], inputs: Sequence[Any] | None, outputs: Sequence[Any] | None
+) -> Loaded:
     """A Python callable with the given names."""
 
     def names(given: Sequence[Any] | None) -> list[str]:

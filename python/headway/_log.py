@@ -7,6 +7,8 @@ import logging
 from headway import _core
 
 logger = logging.getLogger("headway")
+# Without a handler of the program's own, logging would print warnings to stderr.
+logger.addHandler(logging.NullHandler())
 #: Engine severities 0 (verbose) to 4 (fatal).
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 

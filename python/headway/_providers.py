@@ -41,7 +41,9 @@ def _pairs(
     if isinstance(providers, str):
         raise TypeError(f"providers: expected a list, got the str {providers!r}; write [{providers!r}]")
     if options is not None and len(options) != len(providers):
-        raise ValueError(f"provider_options: expected one dict for each of {len(providers)} providers, got {len(options)}")
+        raise ValueError(
+            f"provider_options: expected one dict for each of {len(providers)} providers, got {len(options)}"
+        )
     pairs = []
     for place, provider in enumerate(providers):
         name, given = (provider, {}) if isinstance(provider, str) else (provider[0], provider[1])
@@ -76,8 +78,10 @@ def choose(
             continue
         reason = f"this onnxruntime library has {list(available)}"
         if strict:
-            raise LoadError(f"{name} is not available: {reason}. Install a build of onnxruntime that has it, "
-                            f"or add {CPU!r} to the end of providers to go on without it")
+            raise LoadError(
+                f"{name} is not available: {reason}. Install a build of onnxruntime that has it, "
+                f"or add {CPU!r} to the end of providers to go on without it"
+            )
         report.append(ProviderReport(name, False, reason))
         if name not in _warned:
             _warned.add(name)

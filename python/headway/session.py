@@ -19,6 +19,7 @@ from headway._options import Hint, Overflow, SessionOptions, plan
 from headway._providers import MissingProvider, Provider, ProviderReport
 
 if TYPE_CHECKING:
+    from headway.testing import FakeEngine
     from headway._core import InferenceFuture
     from headway._options import RunOptions
 
@@ -75,6 +76,8 @@ class InferenceSession(Conventions):
         copy_inputs: Asynchronous calls copy their inputs, so that a frame may be refilled at once. False: they are
             held and must not be written to before the request has ended.
         on_missing_provider: ``"raise"`` or ``"warn"``; None: see ``providers``.
+        on_drop: Called by the delivery thread as ``on_drop(ticket, reason)`` for every request that the overflow
+            policy or a reset removed.
 
     Raises:
         LoadError: The model or the engine's library cannot be loaded.
@@ -83,7 +86,7 @@ class InferenceSession(Conventions):
 
     def __init__(
         self,
-        path_or_bytes: str | bytes | os.PathLike[str] | Callable[[dict[str, Any]], Any],
+        path_or_bytes: str | bytes | os.PathLike[str] | Callable[[dict[str, Any]], Any] | FakeEngine,
         sess_options: SessionOptions | None = None,
         providers: Sequence[Provider] | None = None,
         provider_options: Sequence[Mapping[str, Any]] | None = None,
@@ -102,6 +105,7 @@ class InferenceSession(Conventions):
         serial: bool = False,
         copy_inputs: bool = True,
         on_missing_provider: MissingProvider | None = None,
+        on_drop: Callable[[int, str], None] | None = None,
     ) -> None:
         _one_of("hint", hint, ("latency", "throughput"))
         _one_of("overflow", overflow, ("block", "raise", "drop_oldest", "drop_newest"))
@@ -109,6 +113,8 @@ class InferenceSession(Conventions):
             _one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
         if sess_options is not None and not isinstance(sess_options, SessionOptions):
             raise TypeError(f"sess_options: expected headway.SessionOptions, got {type(sess_options).__name__}")
+        if on_drop is not None and not callable(on_drop):
+            raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
         workers = _at_least_one("workers", workers)
         options = sess_options or SessionOptions()
         lanes = plan(hint, workers, _core.usable_cores(), options.intra_op_num_threads)
@@ -142,6 +148,7 @@ class InferenceSession(Conventions):
             copy_inputs=bool(copy_inputs),
             timeout=timeout,
             submit_timeout=submit_timeout,
+            on_drop=on_drop,
         )
         if self._engine == "python":
             self._start_lanes(path_or_bytes)

@@ -1,5 +1,7 @@
 """An engine that does what a test says, and a clock that stands still. For Headway's own tests and for yours.
 
+Example::
+
     engine = FakeEngine(held=True)
     with InferenceSession(engine) as session:
         future = session.submit(np.ones((1, 3), np.float32))
@@ -21,7 +23,16 @@ from headway._load import Loaded
 __all__ = ["FakeCounts", "FakeEngine", "ManualClock"]
 
 #: numpy dtype name -> ONNX's number.
-_DTYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11}
+_DTYPES = {
+    "float32": 1,
+    "uint8": 2,
+    "int8": 3,
+    "int32": 6,
+    "int64": 7,
+    "bool": 9,
+    "float16": 10,
+    "float64": 11,
+}
 
 #: An input: dtype name, and shape (None where any length will do).
 Spec = tuple[str, Sequence[int | None] | None]
@@ -61,9 +72,14 @@ class FakeEngine:
         names = list(outputs) if outputs is not None else default
         if len(names) != len(specs):
             raise ValueError(f"outputs: expected {len(specs)} names, got {len(names)}")
-        nodes = [(name, _DTYPES[dtype], None if shape is None else list(shape)) for name, (dtype, shape) in specs.items()]
+        nodes = [
+            (name, _DTYPES[dtype], None if shape is None else list(shape))
+            for name, (dtype, shape) in specs.items()
+        ]
         out = [(name, dtype, shape) for name, (_, dtype, shape) in zip(names, nodes, strict=True)]
-        self._model, self._control = _core.Model.fake(nodes, out, can_cancel=can_cancel, held=held, clock=clock)
+        self._model, self._control = _core.Model.fake(
+            nodes, out, can_cancel=can_cancel, held=held, clock=clock
+        )
 
     def _headway_load(self) -> Loaded:
         return Loaded(self._model, "CPU", [], {}, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import pytest
 import headway
 
 from ..models import CASES, SILERO, Case, path, silero_feeds
-from .conventions import CONVENTIONS, Answer, Convention, Feed
+from .conventions import CONVENTIONS, Answer, Convention, Feed, by_run, by_run_async, by_submit
 
 #: How a session is made, and onnxruntime's threads that it comes to.
 SETTINGS: dict[str, tuple[dict[str, Any], int]] = {
@@ -58,7 +59,11 @@ def assert_same(ours: Answer, theirs: Answer) -> None:
             assert one.tobytes() == other.tobytes()
 
 
-@pytest.fixture(scope="module", params=[(case, settings) for case in CASES for settings in SETTINGS], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[(case, settings) for case in CASES for settings in SETTINGS],
+    ids=lambda value: f"{value[0].name}-{value[1]}",
+)
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     case: Case
     case, settings = request.param
@@ -149,3 +154,20 @@ def test_one_stream_carries_its_own_state(settings: str) -> None:
             last.append(answer)
             assert_same(answer, theirs[number])
         assert session.stats().done == CHUNKS
+
+
+# ---- many threads ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ocr", "minilm", "words"])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_threads_on_one_session_get_their_own_answers(name: str, settings: str) -> None:
+    case = next(case for case in CASES if case.name == name)
+    feeds = case.feeds()
+    theirs = reference(case.model(), SETTINGS[settings][1])
+    expected = [theirs.run(None, feed) for feed in feeds]
+    with session_for(case.model(), settings) as session, ThreadPoolExecutor(3) as pool:
+        calls = (by_run, by_submit, by_run_async)
+        for answers in [pool.submit(call, session, feeds * 2) for call in calls]:
+            for ours, other in zip(answers.result(), expected * 2, strict=True):
+                assert_same(ours, other)

@@ -45,7 +45,14 @@ def _photographs() -> list[Feed]:
 def _lines_of_text() -> list[Feed]:
     """Pictures of written lines, each as wide as its text."""
     feeds = []
-    for text in ("go", "headway", "bit for bit", "every convention over one flow", "42", "The quick brown fox"):
+    for text in (
+        "go",
+        "headway",
+        "bit for bit",
+        "every convention over one flow",
+        "42",
+        "The quick brown fox",
+    ):
         font = ImageFont.load_default(32)
         width = 8 * (int(font.getlength(text)) // 8 + 3)
         picture = Image.new("RGB", (width, 48), "white")
@@ -89,7 +96,11 @@ def _beginnings_and_ends() -> list[Feed]:
 
 
 def _words() -> list[Feed]:
-    pairs = [(["cat"], ["s"]), (["dog", "grüße", ""], ["", "n", "empty"]), (["none", "", "cat"], ["日本", "\U0001f431", "x"])]
+    pairs = [
+        (["cat"], ["s"]),
+        (["dog", "grüße", ""], ["", "n", "empty"]),
+        (["none", "", "cat"], ["日本", "\U0001f431", "x"]),
+    ]
     return [{"left": np.array(left, object), "right": np.array(right, object)} for left, right in pairs]
 
 

@@ -40,7 +40,7 @@ impl Shared {
 
     /// Waits until every callback has returned. False when the time was up first.
     pub fn wait_delivered(self: &Arc<Self>, until: Option<Instant>) -> bool {
-        self.wait_for(until, |state| state.callbacks_out() == 0)
+        self.wait_for(until, |state| state.all_told())
     }
 
     /// Waits for a condition that endings can bring about.

@@ -74,6 +74,7 @@ impl Shared {
     }
 
     /// `lock -> transition -> unlock -> act`, the only way into the state.
+    #[inline]
     pub(crate) fn act<R>(
         self: &Arc<Self>,
         transition: impl FnOnce(&mut State, Time, &mut Effects) -> R,
@@ -93,8 +94,7 @@ impl Shared {
         // A thread that does not sleep needs no wake-up; it looks before it sleeps.
         fx.deliver = fx.deliver && std::mem::take(&mut state.listening);
         self.waiting.store(state.waiting() as u64, Ordering::Relaxed);
-        let usual = state.usual_run.map_or(0, |usual| usual.as_nanos().clamp(1, u128::from(u64::MAX)) as u64);
-        self.usual.store(usual, Ordering::Relaxed);
+        self.usual.store(state.usual_run, Ordering::Relaxed);
     }
 
     fn apply(self: &Arc<Self>, fx: Effects) {

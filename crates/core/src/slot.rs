@@ -51,8 +51,8 @@ struct Cell {
     tags: SmallVec<[Tag; 1]>,
     /// Threads parked here.
     sleepers: u32,
-    /// Work that a lane hands to the thread parked here.
-    grant: Option<Work>,
+    /// Work that a lane hands to the thread parked here; boxed, for it is rare and would double the cell.
+    grant: Option<Box<Work>>,
 }
 
 /// What a waiting thread finds.
@@ -182,7 +182,7 @@ impl Slot {
         let mut cell = lock(&self.cell);
         loop {
             if let Some(work) = cell.grant.take() {
-                return Seen::Granted(work);
+                return Seen::Granted(*work);
             }
             match &cell.stage {
                 Stage::Refused(error) => return Seen::Refused(error.clone()),
@@ -266,7 +266,7 @@ impl Slot {
     /// Puts work here for the thread parked here. Under the state lock, so that a thread that leaves either
     /// is no longer a candidate or finds the work; it is woken afterwards by [`Slot::wake_granted`].
     pub(crate) fn grant(&self, work: Work) {
-        lock(&self.cell).grant = Some(work);
+        lock(&self.cell).grant = Some(Box::new(work));
     }
 
     pub(crate) fn wake_granted(&self) {
@@ -288,7 +288,7 @@ impl Slot {
 
     /// Takes work that was granted, if the thread it was granted to does not want it any more.
     pub fn take_grant(&self) -> Option<Work> {
-        lock(&self.cell).grant.take()
+        lock(&self.cell).grant.take().map(|work| *work)
     }
 }
 

@@ -220,3 +220,17 @@ fn urgent_requests_keep_the_order_of_a_serial_key() {
     bench.returned(&due[0], false);
     assert_eq!(bench.run(0), Some(4));
 }
+
+/// What becomes urgent leaves its place in the flow to whoever waits for room.
+#[test]
+fn an_urgent_request_makes_room_in_its_flow() {
+    let bench = Bench::new(Config { flow: flow(1, Overflow::Block), ..Config::default() });
+    let busy = bench.flow.begin(ask(9).request, false).expect("the lane");
+    let wanted = bench.submit(ask(1));
+    let lined = bench.submit(ask(2).waits());
+    let how = Waiting { execute: true, ahead: true };
+    bench.flow.wait(&wanted, Some(std::time::Instant::now()), how);
+    assert!(lined.ticket().is_some());
+    bench.answer(busy);
+    assert_eq!(bench.run_all(), [1, 2]);
+}

@@ -54,7 +54,7 @@ impl Control for Flag {
         self.set.store(true, Ordering::SeqCst);
         let Some(flow) = self.flow.get().and_then(Weak::upgrade) else { return };
         let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || sender.send(drop(flow.stats())));
+        std::thread::spawn(move || sender.send(flow.stats().uptime));
         let held = receiver.recv_timeout(Duration::from_millis(50)).is_err();
         self.under_lock.store(held, Ordering::SeqCst);
     }

@@ -174,6 +174,20 @@ fn close_and_cancel_against_complete() {
     });
 }
 
+/// The worker comes to leave while a caller holds its lane, and is woken when the caller is done.
+#[test]
+fn close_while_a_caller_holds_the_workers_lane() {
+    loom::model(|| {
+        let (flow, _) = session(1, 0, 4);
+        let work = flow.begin(request(), false).expect("the worker's lane");
+        let worker = worker(&flow);
+        flow.begin_close(true);
+        flow.complete(work);
+        worker.join().expect("worker");
+        settled(&flow, 1);
+    });
+}
+
 #[test]
 fn claim_against_worker() {
     loom::model(|| {
@@ -202,8 +216,10 @@ fn grant_against_leave() {
             other.leave(&same);
         });
         let (caller, worker) = if caller.lane == 1 { (caller, worker) } else { (worker, caller) };
-        flow.complete(caller);
+        let other = flow.clone();
+        let completer = thread::spawn(move || other.complete(caller).is_some());
         leaver.join().expect("leaver");
+        assert!(completer.join().expect("completer"));
         flow.complete(worker);
         while let Some(work) = flow.try_take(0) {
             flow.complete(work);
@@ -300,77 +316,5 @@ fn attach_against_complete() {
         assert_eq!(due.len(), usize::from(late.is_none()));
         due.iter().for_each(|delivery| flow.delivered(delivery, false));
         settled(&flow, 1);
-    });
-}
-
-/// A flag that stops what runs on the lane, and an engine that only carries it.
-struct Flagged(headway_core::engine::ModelInfo, Arc<Flag>);
-struct Flag(loom::sync::atomic::AtomicBool);
-
-impl headway_core::engine::Control for Flag {
-    fn terminate(&self) {
-        self.0.store(true, loom::sync::atomic::Ordering::SeqCst);
-    }
-    fn reset(&self) {
-        self.0.store(false, loom::sync::atomic::Ordering::SeqCst);
-    }
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-}
-
-impl headway_core::engine::Engine for Flagged {
-    fn name(&self) -> &'static str {
-        "flagged"
-    }
-    fn info(&self) -> &headway_core::engine::ModelInfo {
-        &self.0
-    }
-    fn open_lane(&self, _: usize) -> Result<Box<dyn headway_core::engine::Lane>, headway_core::error::Error> {
-        Ok(Box::new(FlaggedLane(Arc::clone(&self.1))))
-    }
-    fn can_cancel(&self) -> bool {
-        true
-    }
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-}
-
-struct FlaggedLane(Arc<Flag>);
-
-impl headway_core::engine::Lane for FlaggedLane {
-    fn run(&mut self, jobs: &mut [headway_core::engine::Job]) {
-        jobs.iter_mut().for_each(|job| job.result = Some(Ok(Values::new())));
-    }
-    fn control(&self) -> Option<Arc<dyn headway_core::engine::Control>> {
-        Some(Arc::clone(&self.0) as Arc<dyn headway_core::engine::Control>)
-    }
-}
-
-/// The first request is cancelled; the flag must never be seen by the second, on the same lane.
-#[test]
-fn a_terminate_flag_never_hits_the_next_request() {
-    loom::model(|| {
-        let flag = Arc::new(Flag(loom::sync::atomic::AtomicBool::new(false)));
-        let engine = Arc::new(Flagged(Default::default(), Arc::clone(&flag)));
-        let flow = Shared::new(Config::default(), Some(engine), Clock::Manual(ManualClock::default()))
-            .expect("a lane");
-        let first = submit(&flow);
-        let second = submit(&flow);
-        let (other, same) = (flow.clone(), second.clone());
-        let lane = thread::spawn(move || {
-            while let Some(mut work) = other.try_take(0) {
-                work.run();
-                let second_runs = other.is_running(&same);
-                let set = flag.0.load(loom::sync::atomic::Ordering::SeqCst);
-                assert!(!(second_runs && set), "the flag hit the next request");
-                other.complete(work);
-            }
-        });
-        flow.cancel(&first);
-        lane.join().expect("lane");
-        assert!(second.is_ended());
-        assert_eq!(settled(&flow, 2).done + flow.stats().counters.cancelled, 2);
     });
 }

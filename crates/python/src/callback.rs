@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use headway_core::error::Error;
 use headway_core::slot::Milestone;
 use headway_core::state::Delivery;
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -51,6 +52,7 @@ pub(crate) struct Deliveries {
 impl Deliveries {
     /// Waits for due callbacks: a list of `(calls, ...)`, each `[(callable, args), ...]` of one request; `None` at the end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let _inside = life::inside(py);
         drain_graveyard(py);
         wait::deliver_for(Some(&self.core));
         let mut due = Vec::new();
@@ -66,8 +68,16 @@ impl Deliveries {
         Ok(Some(batch))
     }
 
+    /// Tells `sys.unraisablehook` what a callback raised. Here, because only the interpreter can make the hook's
+    /// argument, and because it copes with a hook that raises too.
+    fn report(&self, py: Python<'_>, callback: &Bound<'_, PyAny>, raised: Bound<'_, PyBaseException>) {
+        let _inside = life::inside(py);
+        PyErr::from_value(raised.into_any()).write_unraisable(py, Some(callback));
+    }
+
     /// The callbacks of the oldest request given out have returned.
     fn returned(&self, py: Python<'_>, raised: bool) {
+        let _inside = life::inside(py);
         let oldest = self.out.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         if let Some(delivery) = oldest {
             life::away(py, || self.core.shared.delivered(&delivery, raised));
@@ -82,6 +92,13 @@ impl Deliveries {
             life::away(py, || delivery.slot.wait(Milestone::Ended, None, std::time::Duration::ZERO));
         }
         let calls = PyList::empty(py);
+        if let Some(reason) = delivery.told {
+            let on_drop = self.core.on_drop(py);
+            if let Some(on_drop) = on_drop {
+                calls.append((on_drop.bind(py), (delivery.ticket, reason.as_str())))?;
+            }
+            return Ok(calls);
+        }
         for tag in delivery.slot.take_tags() {
             let Ok(callback) = tag.downcast::<Callback>() else { continue };
             match *callback {

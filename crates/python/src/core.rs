@@ -39,6 +39,9 @@ pub(crate) struct Settings {
     pub(crate) timeout: Option<Duration>,
     /// How long submitting calls wait for room; `None` for ever.
     pub(crate) submit_timeout: Option<Duration>,
+    /// Called with `(ticket, reason)` for every dropped request.
+    /// Forgotten at close, since it may hold the session.
+    pub(crate) on_drop: Mutex<Option<Py<PyAny>>>,
 }
 
 /// A session's insides. Dropped only by threads that hold the GIL.
@@ -86,6 +89,18 @@ impl Core {
         });
         life::register(Arc::downgrade(&core));
         Ok(core)
+    }
+
+    /// Whom to tell of drops.
+    pub(crate) fn on_drop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let on_drop = self.settings.on_drop.lock().unwrap_or_else(PoisonError::into_inner);
+        on_drop.as_ref().map(|on_drop| on_drop.clone_ref(py))
+    }
+
+    /// Nobody is told of drops any more.
+    pub(crate) fn forget_on_drop(&self) {
+        let on_drop = self.settings.on_drop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(on_drop);
     }
 
     /// Memory for a copied input.

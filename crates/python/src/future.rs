@@ -1,13 +1,14 @@
 //! `InferenceFuture`: the protocol of `concurrent.futures.Future` over a native slot. No Python thread behind it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use headway_core::error::{Error, ErrorKind};
 use headway_core::slot::{Milestone, Seen, SlotRef};
 use pyo3::exceptions::{PyBaseException, PyTimeoutError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+use pyo3::sync::{OnceLockExt, PyOnceLock};
 use pyo3::types::PyList;
 
 use crate::bell::Bell;
@@ -28,17 +29,17 @@ enum Ended {
 pub(crate) struct InferenceFuture {
     pub(crate) core: Arc<Core>,
     pub(crate) slot: SlotRef,
-    ended: PyOnceLock<Ended>,
+    ended: OnceLock<Ended>,
 }
 
 impl InferenceFuture {
     pub(crate) fn new(core: Arc<Core>, slot: SlotRef) -> Self {
-        InferenceFuture { core, slot, ended: PyOnceLock::new() }
+        InferenceFuture { core, slot, ended: OnceLock::new() }
     }
 
     /// The ending, converted once. Call it only when the slot has ended.
-    fn ended(&self, py: Python<'_>) -> PyResult<&Ended> {
-        self.ended.get_or_try_init(py, || {
+    fn ended(&self, py: Python<'_>) -> &Ended {
+        self.ended.get_or_init_py_attached(py, || {
             let outcome = match self.slot.take_outcome() {
                 Some(outcome) => outcome.into_result(),
                 None => Err(self.slot.refusal().unwrap_or_else(|| {
@@ -47,17 +48,20 @@ impl InferenceFuture {
             };
             let converted = match outcome {
                 Ok(values) => outputs::to_list(py, values, &self.core),
-                Err(error) => Err((errors::exception(py, &error, self.core.engine_name)?, error.kind)),
+                Err(error) => {
+                    Err((errors::raise(py, &error, self.core.engine_name).into_value(py), error.kind))
+                }
             };
-            Ok(match converted {
+            match converted {
                 Ok(list) => Ended::Results(list),
                 Err((exception, kind)) => Ended::Failed(exception, kind),
-            })
+            }
         })
     }
 
     /// Waits for the end, or raises `TimeoutError` after `timeout` seconds.
     fn settle(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<&Ended> {
+        let _inside = life::inside(py);
         drain_graveyard(py);
         if !self.slot.is_ended() {
             self.check(py)?;
@@ -74,7 +78,7 @@ impl InferenceFuture {
                 )));
             }
         }
-        self.ended(py)
+        Ok(self.ended(py))
     }
 
     fn check(&self, py: Python<'_>) -> PyResult<()> {
@@ -85,12 +89,22 @@ impl InferenceFuture {
         if !self.slot.is_ended() {
             return Ok(false);
         }
-        Ok(matches!(self.ended(py)?, Ended::Failed(_, found) if *found == kind))
+        Ok(matches!(self.ended(py), Ended::Failed(_, found) if *found == kind))
     }
 }
 
 #[pymethods]
 impl InferenceFuture {
+    /// A raised exception holds the frames that it came through, and they hold this future. Without `__clear__`:
+    /// the exception's own breaks that cycle.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.ended.get() {
+            Some(Ended::Results(list)) => visit.call(list),
+            Some(Ended::Failed(exception, _)) => visit.call(exception),
+            None => Ok(()),
+        }
+    }
+
     /// The outputs, once they are there.
     #[pyo3(signature = (timeout=None))]
     fn result(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyList>> {
@@ -120,17 +134,20 @@ impl InferenceFuture {
 
     /// True while a lane runs it.
     fn running(&self, py: Python<'_>) -> PyResult<bool> {
+        let _inside = life::inside(py);
         self.check(py)?;
         Ok(!self.slot.is_ended() && self.core.shared.is_running(&self.slot))
     }
 
     /// True when it was cancelled.
     fn cancelled(&self, py: Python<'_>) -> PyResult<bool> {
+        let _inside = life::inside(py);
         self.ended_as(py, ErrorKind::Cancelled)
     }
 
     /// Cancels it: waiting work is removed, running work terminated. False when it had ended.
     fn cancel(&self, py: Python<'_>) -> PyResult<bool> {
+        let _inside = life::inside(py);
         drain_graveyard(py);
         if self.slot.is_ended() {
             return self.cancelled(py);
@@ -144,6 +161,7 @@ impl InferenceFuture {
     #[pyo3(name = "add_done_callback", signature = (r#fn, /))]
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
+        let _inside = life::inside(py);
         let this = slf.get();
         drain_graveyard(py);
         if !this.slot.is_ended() {
@@ -166,6 +184,7 @@ impl InferenceFuture {
     /// Submission, start and end in seconds on the session's clock.
     #[getter]
     fn timing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let _inside = life::inside(py);
         let timing = self.slot.timing();
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let make = py.import("headway._metrics")?.getattr("Timing")?;
@@ -180,6 +199,7 @@ impl InferenceFuture {
 
     /// Raises what refused it before it got a ticket, if something did.
     fn _raise_refusal(&self, py: Python<'_>) -> PyResult<()> {
+        let _inside = life::inside(py);
         match self.slot.refusal() {
             Some(error) => Err(errors::raise(py, &error, self.core.engine_name)),
             None => Ok(()),
@@ -189,6 +209,7 @@ impl InferenceFuture {
     fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         static AWAIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = slf.py();
+        let _inside = life::inside(py);
         let wait = AWAIT.get_or_try_init(py, || {
             Ok::<_, PyErr>(py.import("headway._delivery")?.getattr("await_future")?.unbind())
         })?;
@@ -196,8 +217,9 @@ impl InferenceFuture {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let _inside = life::inside(py);
         let state = match () {
-            () if self.slot.is_ended() => match self.ended(py)? {
+            () if self.slot.is_ended() => match self.ended(py) {
                 Ended::Results(_) => "done".to_owned(),
                 Ended::Failed(exception, _) => exception.bind(py).get_type().name()?.to_string(),
             },

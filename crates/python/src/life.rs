@@ -1,8 +1,12 @@
 //! The process around the sessions: interpreter exit and fork.
 //!
-//! Under abi3-py311 nothing can ask whether the interpreter is finalising, so an exit flag of our own is
-//! tested before every attach (invariant 2's neighbour; see `DESIGN` of exits in ARCHITECTURE.md).
+//! Under abi3-py311 nothing can ask whether the interpreter is finalising. On Python 3.11 to 3.13 a thread that
+//! wants the GIL then is ended by unwinding, which aborts where the unwinding meets a Rust frame. So the exit hook
+//! lets no thread be inside the door when it returns: those inside come out, and who knocks later parks for ever.
+//! It is not enough to watch detached calls: Python code that runs below a Rust frame (making an exception,
+//! an import, a user's `__array__`) gives up the GIL too.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -16,13 +20,22 @@ use crate::graveyard;
 
 /// Set by the exit hook: every public call raises from here on.
 static EXITING: AtomicBool = AtomicBool::new(false);
-/// Set when the hook has returned: a thread that comes back now would meet a dying interpreter.
+/// Set when all work has ended: nobody comes in any more.
+static SHUT: AtomicBool = AtomicBool::new(false);
+/// Set when the hook returns: a thread that comes back to the GIL now would meet a dying interpreter.
 static GONE: AtomicBool = AtomicBool::new(false);
-/// Threads that are inside a detached call.
-static AWAY: AtomicUsize = AtomicUsize::new(0);
+/// Threads between the entry and the return of a call into the door.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
 
-/// How long the exit hook waits for engines, callbacks and threads, each.
+thread_local! {
+    /// The thread that ends the interpreter; it alone may go on after the hook (in older `atexit` handlers).
+    static LAST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How long the exit hook waits in all for engines, callbacks and threads.
 const EXIT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits for a thread that was about to take the GIL when it was given up.
+const STRAGGLERS: Duration = Duration::from_millis(20);
 
 static SESSIONS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
 
@@ -52,27 +65,59 @@ pub(crate) fn check(generation: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs `call` detached. A thread that returns after the interpreter has gone parks for ever instead of attaching.
-pub(crate) fn away<R: Send>(py: Python<'_>, call: impl FnOnce() -> R + Send) -> R {
-    AWAY.fetch_add(1, Ordering::SeqCst);
-    let result = py.detach(|| {
-        let result = call();
-        while GONE.load(Ordering::SeqCst) {
-            std::thread::park();
-        }
-        result
-    });
-    AWAY.fetch_sub(1, Ordering::SeqCst);
-    result
+/// A thread inside the door, from the entry of a call to its return.
+#[must_use]
+pub(crate) struct Inside {
+    generation: u64,
 }
 
-/// The `atexit` hook: cancels, terminates, delivers, joins; then waits until every thread is back in Python.
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // A fork below this frame has reset the count.
+        if self.generation == timer::generation() {
+            INSIDE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// The first thing that every call does which runs Python code or detaches.
+#[inline]
+pub(crate) fn inside(py: Python<'_>) -> Inside {
+    INSIDE.fetch_add(1, Ordering::SeqCst);
+    let inside = Inside { generation: timer::generation() };
+    if SHUT.load(Ordering::SeqCst) && !LAST.get() {
+        drop(inside);
+        py.detach(park_for_ever);
+        unreachable!("a parked thread never comes back");
+    }
+    inside
+}
+
+fn park_for_ever() {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Runs `call` detached. A thread that returns after the interpreter has gone parks for ever instead of attaching.
+pub(crate) fn away<R: Send>(py: Python<'_>, call: impl FnOnce() -> R + Send) -> R {
+    py.detach(|| {
+        let result = call();
+        if GONE.load(Ordering::SeqCst) && !LAST.get() {
+            park_for_ever();
+        }
+        result
+    })
+}
+
+/// The `atexit` hook: cancels, terminates, delivers, joins; then waits until no thread is inside the door.
 #[pyfunction]
 #[pyo3(name = "_exit")]
 pub(crate) fn exit(py: Python<'_>) {
     if EXITING.swap(true, Ordering::SeqCst) {
         return;
     }
+    LAST.set(true);
     let live: Vec<_> = sessions().iter().filter_map(Weak::upgrade).collect();
     let own: Vec<_> = live.iter().filter(|core| core.generation == timer::generation()).cloned().collect();
     py.detach(|| {
@@ -82,14 +127,29 @@ pub(crate) fn exit(py: Python<'_>) {
         let until = Instant::now() + EXIT_PATIENCE;
         for core in &own {
             core.shared.wait_delivered(Some(until));
-            core.close_lanes(Some(EXIT_PATIENCE));
+            core.close_lanes(Some(until.saturating_duration_since(Instant::now())));
         }
-        while AWAY.load(Ordering::SeqCst) > 0 && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        SHUT.store(true, Ordering::SeqCst);
+        let in_time = come_out(until + STRAGGLERS);
         graveyard::leave();
         GONE.store(true, Ordering::SeqCst);
+        if !in_time {
+            // Only an engine or a callback that does not return is still inside. One that returned between its
+            // look at `GONE` and taking the GIL gets it now.
+            std::thread::sleep(STRAGGLERS);
+        }
     });
+}
+
+/// Waits until every thread has left the door; false when one has not by then.
+fn come_out(until: Instant) -> bool {
+    while INSIDE.load(Ordering::SeqCst) > 0 {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    true
 }
 
 /// To be called in a forked child: what the parent made is not touched here.
@@ -97,7 +157,7 @@ pub(crate) fn exit(py: Python<'_>) {
 #[pyo3(name = "_forked")]
 pub(crate) fn forked() {
     timer::forked();
-    AWAY.store(0, Ordering::SeqCst);
+    INSIDE.store(0, Ordering::SeqCst);
 }
 
 /// Cores that this process may use: affinity and cgroup quota, at least 1.

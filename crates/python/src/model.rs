@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::core::RunOptionsReader;
-use crate::life::away;
+use crate::life::{away, inside};
 use crate::testing::{FakeControl, ManualClock};
 use crate::{errors, submit};
 
@@ -95,6 +95,7 @@ impl Model {
         session: &Bound<'_, PyDict>,
         providers: Vec<(String, Vec<(String, String)>)>,
     ) -> PyResult<Self> {
+        let _inside = inside(py);
         let config = session_config(session)?;
         let library = LibrarySource { explicit: library, candidates };
         let load =
@@ -121,6 +122,7 @@ pub(crate) fn available_providers(
     library: Option<PathBuf>,
     candidates: Vec<PathBuf>,
 ) -> PyResult<Vec<String>> {
+    let _inside = inside(py);
     let source = LibrarySource { explicit: library, candidates };
     let found: Result<Vec<String>, Error> =
         away(py, || Runtime::get(&source).and_then(|runtime| runtime.available_providers()));
@@ -134,6 +136,7 @@ pub(crate) fn onnxruntime_version(
     library: Option<PathBuf>,
     candidates: Vec<PathBuf>,
 ) -> PyResult<(String, PathBuf)> {
+    let _inside = inside(py);
     let source = LibrarySource { explicit: library, candidates };
     let found = away(py, || {
         Runtime::get(&source).map(|runtime| (runtime.version().to_owned(), runtime.path().to_owned()))

@@ -63,6 +63,7 @@ impl Lane {
 impl Lane {
     /// Waits for work: the `(feed, output names)` of each request, or `None` when the lane is closed.
     fn take(&self, py: Python<'_>) -> PyResult<Option<Vec<Py<PyAny>>>> {
+        let _inside = life::inside(py);
         drain_graveyard(py);
         let shared = &self.core.shared;
         let Some(work) = life::away(py, || shared.take(self.number)) else { return Ok(None) };
@@ -73,6 +74,7 @@ impl Lane {
 
     /// Ends the work: for each request `(True, list of outputs)` or `(False, exception)`.
     fn complete(&self, py: Python<'_>, results: Vec<(bool, Py<PyAny>)>) {
+        let _inside = life::inside(py);
         let Some(mut work) = self.work().take() else { return };
         for (job, (good, object)) in work.jobs.iter_mut().zip(results) {
             job.result = Some(if good {

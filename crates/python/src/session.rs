@@ -1,12 +1,14 @@
 //! `_core.Session`: the native half of `InferenceSession`. Each method is one step of the flow, in its own file.
 
-use std::sync::{Arc, OnceLock};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use headway_core::admission::Overflow;
 use headway_core::error::Error;
 use headway_core::runtime::Shared;
 use headway_core::state::{Config, FlowConfig, Manner};
+use headway_core::timer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -17,6 +19,7 @@ use crate::core::{Core, Kind, Settings};
 use crate::feeds::FeedNames;
 use crate::future::InferenceFuture;
 use crate::graveyard::PyOwner;
+use crate::life::Inside;
 use crate::model::Model;
 use crate::pyfeed::Lane;
 use crate::submit::{CallOptions, Deadline};
@@ -28,9 +31,25 @@ pub(crate) struct Session {
     core: OnceLock<Arc<Core>>,
 }
 
+/// The insides, for one call.
+struct Entered<'a> {
+    core: &'a Arc<Core>,
+    _inside: Inside,
+}
+
+impl Deref for Entered<'_> {
+    type Target = Arc<Core>;
+
+    fn deref(&self) -> &Arc<Core> {
+        self.core
+    }
+}
+
 impl Session {
-    fn core(&self, py: Python<'_>) -> PyResult<&Arc<Core>> {
-        self.core.get().ok_or_else(|| errors::raise(py, &submit::closed(), "?"))
+    fn core(&self, py: Python<'_>) -> PyResult<Entered<'_>> {
+        let _inside = life::inside(py);
+        let core = self.core.get().ok_or_else(|| errors::raise(py, &submit::closed(), "?"))?;
+        Ok(Entered { core, _inside })
     }
 }
 
@@ -55,7 +74,7 @@ impl Session {
     }
 
     /// Builds the flow on a loaded model.
-    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout))]
+    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop))]
     #[allow(clippy::too_many_arguments)]
     fn _open(
         &self,
@@ -72,11 +91,24 @@ impl Session {
         copy_inputs: bool,
         timeout: Option<f64>,
         submit_timeout: Option<f64>,
+        on_drop: Option<Py<PyAny>>,
     ) -> PyResult<()> {
+        let _inside = life::inside(py);
+        life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
         let flow = FlowConfig { queue_depth, overflow: self::overflow(overflow)? };
         let spin = Deadline::seconds(spin)?;
-        let config =
-            Config { workers, caller_lanes, flow, delivery_depth, ordered, serial, max_batch: 1, spin };
+        let tell_drops = on_drop.is_some();
+        let config = Config {
+            workers,
+            caller_lanes,
+            flow,
+            delivery_depth,
+            ordered,
+            serial,
+            tell_drops,
+            max_batch: 1,
+            spin,
+        };
         let engine = model.take();
         let kind =
             if engine.is_some() { Kind::Native(FeedNames::new(py, &model.info)) } else { Kind::Python };
@@ -84,6 +116,7 @@ impl Session {
             copy_inputs,
             timeout: timeout.map(Deadline::seconds).transpose()?,
             submit_timeout: submit_timeout.map(Deadline::seconds).transpose()?,
+            on_drop: Mutex::new(on_drop),
         };
         let raise = |error: Error| errors::raise(py, &error, model.name);
         let shared = Shared::new(config, engine, model.clock()).map_err(raise)?;
@@ -92,15 +125,15 @@ impl Session {
         }
         let core = Core::new(shared, kind, model.info.clone(), model.name, settings, model.run_options)
             .map_err(raise)?;
-        if self.core.set(core).is_err() {
-            return Err(PyValueError::new_err("the session is open already"));
+        if tell_drops {
+            callback::start_delivery(py, &core)?;
         }
-        Ok(())
+        self.core.set(core).map_err(|_| PyValueError::new_err("the session is open already"))
     }
 
     /// The handle of a Python lane's thread.
     fn _lane(&self, py: Python<'_>, number: usize) -> PyResult<Lane> {
-        Ok(Lane::new(Arc::clone(self.core(py)?), number))
+        Ok(Lane::new(Arc::clone(&*self.core(py)?), number))
     }
 
     /// Runs the model and waits for its outputs.
@@ -117,7 +150,8 @@ impl Session {
         stream: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyList>> {
         let options = CallOptions { timeout, priority, stream, run_options };
-        run::run(self.core(py)?, input_feed, output_names, &options)
+        let core = self.core(py)?;
+        run::run(&core, input_feed, output_names, &options)
     }
 
     /// Submits a request: the future of its outputs.
@@ -140,7 +174,7 @@ impl Session {
         let request = core.request(input_feed, output_names, core.how(), &options)?;
         let block = block && !wait::in_event_loop(py);
         let slot = core.enqueue(py, request, core.manner(block, true, None), true)?;
-        Ok(InferenceFuture::new(Arc::clone(core), slot))
+        Ok(InferenceFuture::new(Arc::clone(&core), slot))
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
@@ -164,7 +198,7 @@ impl Session {
         let request = core.request(input_feed, output_names, core.how(), &options)?;
         let manner = Manner { any_lane, ..core.manner(true, bounded, None) };
         let slot = core.enqueue(py, request, manner, false)?;
-        Ok(InferenceFuture::new(Arc::clone(core), slot))
+        Ok(InferenceFuture::new(Arc::clone(&core), slot))
     }
 
     /// Submits a request whose outputs a callback gets: `callback(results, user_data, err)`.
@@ -190,7 +224,7 @@ impl Session {
         }
         let options = CallOptions { timeout, priority, stream, run_options };
         let request = core.request(input_feed, output_names, core.how(), &options)?;
-        callback::start_delivery(py, core)?;
+        callback::start_delivery(py, &core)?;
         let tag = Callback::Async {
             callable: PyOwner::new(callback.unbind()),
             user_data: PyOwner::new(user_data.unwrap_or_else(|| py.None())),
@@ -238,12 +272,12 @@ impl Session {
     ) -> PyResult<(u64, bool)> {
         let options = CallOptions { timeout, priority, stream, run_options: None };
         let room = flows::Room { block, limit: room };
-        flows::push(self.core(py)?, flow, input_feed, output_names, sample, &room, &options)
+        flows::push(&*self.core(py)?, flow, input_feed, output_names, sample, &room, &options)
     }
 
     /// The flow's next output: `(sample, outputs, error, timing, gap)`.
     fn _pull(&self, py: Python<'_>, flow: usize, timeout: Option<f64>) -> PyResult<flows::Piece> {
-        flows::pull(py, self.core(py)?, flow, timeout)
+        flows::pull(py, &*self.core(py)?, flow, timeout)
     }
 
     /// Has the bell rung with `number` when the flow has an output or is over. False when that is so now.
@@ -291,7 +325,7 @@ impl Session {
     fn _tally(&self, py: Python<'_>, flow: usize) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
         let core = self.core(py)?;
         life::check(core.generation).map_err(|error| core.raise(py, &error))?;
-        Ok(flows::tally(core, flow))
+        Ok(flows::tally(&core, flow))
     }
 
     /// Cancels what waits and what runs; the session stays usable.
@@ -312,12 +346,17 @@ impl Session {
         let core = self.core(py)?;
         core.enter(py)?;
         let timeout = timeout.map(Deadline::seconds).transpose()?;
-        let delivering = wait::delivers(core);
-        Ok(life::away(py, || close(core, drain, timeout, delivering)))
+        let delivering = wait::delivers(&core);
+        let done = life::away(py, || close(&core, drain, timeout, delivering));
+        if done.3 && !delivering {
+            core.forget_on_drop();
+        }
+        Ok(done)
     }
 
     /// Stops admission; what was admitted finishes in the background.
     fn _abandon(&self, py: Python<'_>) {
+        let _inside = life::inside(py);
         if let Some(core) = self.core.get()
             && life::check(core.generation).is_ok()
         {

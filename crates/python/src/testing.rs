@@ -8,7 +8,7 @@ use headway_core::error::{Error, ErrorKind};
 use headway_core::runtime::Shared;
 use pyo3::prelude::*;
 
-use crate::life::away;
+use crate::life::{away, inside};
 
 /// A clock that stands still until it is moved.
 #[pyclass(frozen, module = "headway.testing", name = "ManualClock")]
@@ -37,6 +37,7 @@ impl ManualClock {
 
     /// Moves time forward by `seconds` and lets expire what is due.
     fn advance(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
+        let _inside = inside(py);
         self.clock.advance(crate::submit::Deadline::seconds(seconds)?);
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone();
         away(py, || {
@@ -83,11 +84,13 @@ impl FakeControl {
 
     /// Waits until `n` requests are running.
     fn wait_running(&self, py: Python<'_>, n: usize) {
+        let _inside = inside(py);
         away(py, || self.handle.wait_running(n));
     }
 
     /// Waits until `n` requests have finished in all.
     fn wait_finished(&self, py: Python<'_>, n: u64) {
+        let _inside = inside(py);
         away(py, || self.handle.wait_finished(n));
     }
 

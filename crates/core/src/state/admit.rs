@@ -70,6 +70,7 @@ impl State {
         error
     }
 
+    #[inline]
     fn insert(
         &mut self,
         request: Request,
@@ -127,7 +128,7 @@ impl State {
         if self.flows[flow].is_pulled() {
             self.consumers.entry((flow, key, 0)).or_default().open(ticket);
         } else if entry.ordered {
-            self.consumers.entry((flow, key, entry.priority)).or_default().open(ticket);
+            self.consumers.entry((0, key, entry.priority)).or_default().open(ticket);
         }
         self.enter_flow(flow);
         self.count(key, |counters| {
@@ -286,6 +287,7 @@ pub(super) fn too_late() -> Error {
     Error::new(ErrorKind::Expired { running: false }, text)
 }
 
+#[inline]
 fn job_of(request: Request) -> (Job, Option<crate::request::StreamKey>) {
     let Request { inputs, wanted, options, stream, .. } = request;
     (Job { inputs, wanted, options, result: None }, stream)

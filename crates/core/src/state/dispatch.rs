@@ -14,8 +14,13 @@ impl State {
     /// True when so much of a flow is undelivered that nothing new of it may start (invariant 4). Closing lifts
     /// it: nothing is admitted any more, and the thread that closes may be the one that delivers.
     pub(super) fn gated(&self, flow: usize) -> bool {
-        let flow = &self.flows[flow];
+        let flow = &self.flows[self.delivery_of(flow)];
         self.phase == Phase::Open && flow.undelivered >= flow.delivery_depth
+    }
+
+    /// Whose order and bound a flow's outcomes obey: its own when they are pulled, else the session's callbacks'.
+    pub(super) fn delivery_of(&self, flow: usize) -> usize {
+        if self.flows[flow].is_pulled() { flow } else { 0 }
     }
 
     /// A lane that nobody uses; `any` includes those that only waiting callers may use, and prefers them.
@@ -60,7 +65,7 @@ impl State {
         let heads: SmallVec<[Ticket; 8]> = self
             .consumers
             .iter()
-            .filter(|((other, ..), _)| *other == flow)
+            .filter(|((consumer, ..), _)| *consumer == self.delivery_of(flow))
             .filter_map(|(_, order)| order.head())
             .collect();
         let item = state.queue.find(|item| heads.contains(&item.ticket) && self.may_start(item))?;
@@ -90,6 +95,7 @@ impl State {
     }
 
     /// Takes the next request for a worker's lane. Expired ones end here: they never start.
+    #[inline]
     pub(super) fn next(&mut self, lane: usize, now: Time, fx: &mut Effects) -> Option<Work> {
         if self.lanes[lane].busy {
             return None;
@@ -127,6 +133,7 @@ impl State {
     }
 
     /// Takes a waiting request out of its queue, ready to run.
+    #[inline]
     fn start(&mut self, index: usize, fx: &mut Effects) -> Option<(Running, Job)> {
         self.take_from_queue(index, true);
         let entry = self.take_entry(index)?;
@@ -173,6 +180,8 @@ impl State {
     }
 
     /// Puts a request on a free lane.
+    // Inlined with `start` and `turn`: work is large, and each call would copy it under the lock.
+    #[inline]
     pub(super) fn occupy(&mut self, lane: usize, running: Running, job: Job, now: Time) -> Work {
         let slot = &mut self.lanes[lane];
         slot.busy = true;
@@ -180,7 +189,7 @@ impl State {
         slot.since = now;
         let engine = slot.engine.take();
         self.mark_running(lane, running, now);
-        Work { lane, jobs: SmallVec::from_iter([job]), engine }
+        Work { lane, jobs: SmallVec::from_buf([job]), engine }
     }
 
     fn mark_running(&mut self, lane: usize, running: Running, now: Time) {
@@ -333,6 +342,7 @@ impl State {
     }
 
     /// What a worker finds when it comes back: work, a place to sleep (`may_park`), or the end.
+    #[inline]
     pub(crate) fn turn(&mut self, lane: usize, may_park: bool, now: Time, fx: &mut Effects) -> Turn {
         self.lanes[lane].waking = false;
         self.lanes[lane].parked = false;

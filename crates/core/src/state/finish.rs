@@ -2,12 +2,12 @@
 
 use super::admit::end_of;
 use super::{Delivery, Effects, Phase, Running, State};
+use crate::engine::Job;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::End;
 use crate::request::{Outcome, Ticket, Time, Timing};
 use crate::schedule::KeyId;
 use crate::slot::SlotRef;
-use crate::value::Values;
 use crate::worker::Work;
 
 /// An ending on its way to a counter or to delivery.
@@ -56,6 +56,7 @@ impl State {
     pub(super) fn settle(&mut self, settled: &Settled, slot: Option<&SlotRef>, fx: &mut Effects) {
         let Settled { ticket, key, timing, .. } = *settled;
         let ended = timing.ended.unwrap_or(timing.submitted);
+        self.tell_drop(settled, slot, fx);
         let Some(slot) = slot.filter(|_| settled.callback) else {
             self.count(key, |counters| counters.end(settled.end));
             self.histograms.total.record(ended.saturating_sub(timing.submitted));
@@ -64,8 +65,15 @@ impl State {
         };
         if self.flows[settled.flow].is_pulled() {
             let slot = SlotRef::clone(slot);
-            let delivery =
-                Delivery { slot, ticket, end: settled.end, key, submitted: timing.submitted, ended };
+            let delivery = Delivery {
+                slot,
+                ticket,
+                told: None,
+                end: settled.end,
+                key,
+                submitted: timing.submitted,
+                ended,
+            };
             self.settle_pulled(settled, delivery, ended, fx);
             return;
         }
@@ -75,6 +83,7 @@ impl State {
         let delivery = Delivery {
             slot: SlotRef::clone(slot),
             ticket,
+            told: None,
             end: settled.end,
             key,
             submitted: timing.submitted,
@@ -88,8 +97,27 @@ impl State {
         fx.deliver |= !self.ready.is_empty();
     }
 
+    /// Has the delivery thread told of a drop, where somebody wants to know.
+    fn tell_drop(&mut self, settled: &Settled, slot: Option<&SlotRef>, fx: &mut Effects) {
+        let (End::Dropped(reason), Some(slot), true) = (settled.end, slot, self.config.tell_drops) else {
+            return;
+        };
+        let ended = settled.timing.ended.unwrap_or(settled.timing.submitted);
+        self.notices += 1;
+        self.ready.push_back(Delivery {
+            slot: SlotRef::clone(slot),
+            ticket: settled.ticket,
+            told: Some(reason),
+            end: settled.end,
+            key: None,
+            submitted: settled.timing.submitted,
+            ended,
+        });
+        fx.deliver = true;
+    }
+
     fn reorder(&mut self, settled: &Settled, delivery: Delivery) {
-        let consumer = (settled.flow, settled.key, settled.priority);
+        let consumer = (0, settled.key, settled.priority);
         let Some(order) = self.consumers.get_mut(&consumer) else { return };
         order.fill(settled.ticket, delivery);
         while let Some((_, next)) = order.pop() {
@@ -117,7 +145,10 @@ impl State {
         let took = now.saturating_sub(since);
         lane.busy_time += took;
         self.histograms.run.record(took);
-        self.usual_run = Some(self.usual_run.map_or(took, |usual| (usual * 7 + took) / 8));
+        // Fits for 584 years.
+        let nanos = (took.as_nanos() as u64).max(1);
+        self.usual_run =
+            if self.usual_run == 0 { nanos } else { (self.usual_run / 8 * 7 + nanos / 8).max(1) };
         if lane.running.iter().any(|one| one.ended.is_some()) {
             lane.controls().for_each(|control| control.reset());
         }
@@ -125,8 +156,7 @@ impl State {
         let mut inline = None;
         let mut jobs = work.jobs.iter_mut();
         for running in running {
-            let result = jobs.next().and_then(|job| job.result.take());
-            inline = self.finish(running, result, since, now, fx).or(inline);
+            inline = self.finish(running, jobs.next(), since, now, fx).or(inline);
         }
         self.look_at_end(fx);
         self.kick(now, fx);
@@ -137,7 +167,7 @@ impl State {
     fn finish(
         &mut self,
         running: Running,
-        result: Option<Result<Values, Error>>,
+        job: Option<&mut Job>,
         since: Time,
         now: Time,
         fx: &mut Effects,
@@ -152,7 +182,8 @@ impl State {
         if let Some(at) = running.deadline {
             self.deadlines.remove(at, running.id);
         }
-        let outcome = match result {
+        // A late answer stays in its job: it is dropped without the lock.
+        let outcome = match job.and_then(|job| job.result.take()) {
             Some(Ok(values)) => Outcome::Done(values),
             Some(Err(error)) => Outcome::Failed(error),
             None => Outcome::Failed(Error::new(ErrorKind::Engine, "the engine gave no answer")),
@@ -189,8 +220,21 @@ impl State {
     /// A callback has returned; `raised` says how.
     pub(crate) fn delivered(&mut self, delivery: &Delivery, raised: bool, now: Time, fx: &mut Effects) {
         self.delivering -= 1;
-        self.flows[0].undelivered -= 1;
         self.notices -= usize::from(is_notice(delivery.end));
+        if delivery.told.is_some() {
+            self.counters.callback_errors += u64::from(raised);
+        } else {
+            self.account(delivery, raised, now);
+        }
+        for flow in 0..self.flows.len() {
+            self.move_line(flow, fx);
+        }
+        self.kick(now, fx);
+        self.look_at_end(fx);
+    }
+
+    fn account(&mut self, delivery: &Delivery, raised: bool, now: Time) {
+        self.flows[0].undelivered -= 1;
         self.count(delivery.key, |counters| {
             counters.undelivered -= 1;
             counters.end(delivery.end);
@@ -199,11 +243,11 @@ impl State {
         self.histograms.delivery.record(now.saturating_sub(delivery.ended));
         self.histograms.total.record(now.saturating_sub(delivery.submitted));
         self.release(delivery.key);
-        for flow in 0..self.flows.len() {
-            self.move_line(flow, fx);
-        }
-        self.kick(now, fx);
-        self.look_at_end(fx);
+    }
+
+    /// True when every callback has returned and nobody is still to be told of a drop.
+    pub(crate) fn all_told(&self) -> bool {
+        self.flows[0].undelivered == 0 && self.ready.is_empty() && self.delivering == 0
     }
 
     /// True when no callback will ever be due again.

@@ -302,11 +302,6 @@ impl State {
         self.flows.get(flow).map(|flow| flow.counters.clone()).unwrap_or_default()
     }
 
-    /// Callbacks that have not returned.
-    pub(crate) fn callbacks_out(&self) -> usize {
-        self.flows[0].undelivered
-    }
-
     /// True when every request of the flow has ended and was handed over.
     pub(crate) fn flow_is_empty(&self, flow: usize) -> bool {
         self.flows.get(flow).is_none_or(Flow::is_empty)

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::admission::{Overflow, Patience};
 use crate::deadlines::Deadlines;
 use crate::engine::{Control, Job, Lane};
+use crate::error::DropReason;
 use crate::keys::Keys;
 use crate::metrics::{Counters, End, Histogram};
 use crate::reorder::Reorder;
@@ -54,6 +55,8 @@ pub struct Config {
     pub delivery_depth: usize,
     /// Callbacks in submission order.
     pub ordered: bool,
+    /// The delivery thread is told of every drop.
+    pub tell_drops: bool,
     /// One request of a stream key at a time.
     pub serial: bool,
     /// How many requests a lane takes at once.
@@ -70,6 +73,7 @@ impl Default for Config {
             flow: FlowConfig { queue_depth: 4, overflow: Overflow::Block },
             delivery_depth: 4,
             ordered: true,
+            tell_drops: false,
             serial: false,
             max_batch: 1,
             spin: Duration::ZERO,
@@ -178,6 +182,8 @@ pub struct Delivery {
     pub slot: SlotRef,
     /// Its ticket.
     pub ticket: Ticket,
+    /// Set when it only tells of a drop: nothing is handed over with it.
+    pub told: Option<DropReason>,
     end: End,
     key: Option<KeyId>,
     submitted: Time,
@@ -225,8 +231,8 @@ pub(crate) struct State {
     /// Entries with `caller` set.
     callers: usize,
     pub(crate) histograms: Histograms,
-    /// How long this model usually runs; `None` before the first run.
-    pub(crate) usual_run: Option<Duration>,
+    /// Nanoseconds that this model usually runs; 0 before the first run.
+    pub(crate) usual_run: u64,
 }
 
 impl State {
@@ -257,7 +263,7 @@ impl State {
             next_id: 0,
             callers: 0,
             histograms: Histograms::default(),
-            usual_run: None,
+            usual_run: 0,
             config,
         }
     }
@@ -278,6 +284,7 @@ impl State {
         self.entries.get(index)?.as_ref().filter(|entry| entry.id == id)
     }
 
+    #[inline]
     fn take_entry(&mut self, index: usize) -> Option<Entry> {
         let entry = self.entries.get_mut(index)?.take()?;
         self.free.push(index);

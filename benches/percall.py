@@ -1,0 +1,158 @@
+"""What a call costs beside the model: a tiny model through every convention and through what people use today."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import onnxruntime
+
+import headway
+
+from . import models
+from .figures import Figure, Result
+from .rounds import Effort, collect, interleave, note
+
+WINDOW = 32
+BURST = 1_000
+
+Contender = Callable[[], float]
+"""Measures once: microseconds a request."""
+
+
+def _timed(count: int, work: Callable[[], object]) -> float:
+    """Microseconds a request."""
+    gc.collect()
+    start = perf_counter()
+    work()
+    return (perf_counter() - start) / count * 1e6
+
+
+def _calls(count: int, call: Callable[[], object]) -> Contender:
+    def work() -> None:
+        for _ in range(count):
+            call()
+
+    return lambda: _timed(count, work)
+
+
+def _windowed(count: int, submit: Callable[[], Any]) -> Contender:
+    """Always 32 on their way: take the oldest answer, then submit the next."""
+
+    def work() -> None:
+        window: deque[Any] = deque(submit() for _ in range(WINDOW))
+        for _ in range(count - WINDOW):
+            window.popleft().result()
+            window.append(submit())
+        while window:
+            window.popleft().result()
+
+    return lambda: _timed(count, work)
+
+
+def _callbacks(bursts: int, start: Callable[[Callable[..., None]], object]) -> Contender:
+    """Bursts of a thousand, waiting for the last callback of each."""
+
+    def work() -> None:
+        for _ in range(bursts):
+            arrived, ended = 0, threading.Event()
+
+            def callback(*_: object) -> None:
+                nonlocal arrived
+                arrived += 1
+                if arrived == BURST:
+                    ended.set()  # noqa: B023 - the burst ends before the next is made
+
+            for _ in range(BURST):
+                start(callback)
+            ended.wait()
+
+    return lambda: _timed(bursts * BURST, work)
+
+
+def _concurrent(bursts: int, call: Callable[[], Any]) -> Contender:
+    """A thousand awaiting tasks at once."""
+
+    async def one() -> Any:
+        return await call()
+
+    async def main() -> float:
+        gc.collect()
+        start = perf_counter()
+        for _ in range(bursts):
+            await asyncio.gather(*(one() for _ in range(BURST)))
+        return (perf_counter() - start) / (bursts * BURST) * 1e6
+
+    return lambda: asyncio.run(main())
+
+
+def _in_executor(pool: ThreadPoolExecutor, call: Callable[[], Any]) -> Callable[[], Any]:
+    return lambda: asyncio.get_running_loop().run_in_executor(pool, call)
+
+
+def _contenders(
+    effort: Effort,
+    session: headway.InferenceSession,
+    rival: onnxruntime.InferenceSession,
+    rival_async: onnxruntime.InferenceSession,
+    pool: ThreadPoolExecutor,
+    feed: models.Feed,
+) -> dict[str, Contender]:
+    count, bursts = effort.pick(1_000, 10_000), effort.pick(1, 5)
+    run = partial(rival.run, None, feed)
+    submit: Callable[[], Future[Any]] = partial(pool.submit, run)
+    return {
+        "ort run": _calls(count, run),
+        "run": _calls(count, partial(session.run, None, feed)),
+        "submit, window": _windowed(count, partial(session.submit, feed)),
+        "pool, window": _windowed(count, submit),
+        "round trip": _calls(count, lambda: session.submit(feed).result()),
+        "pool round trip": _calls(effort.pick(500, 3_000), lambda: submit().result()),
+        "arun": _concurrent(bursts, partial(session.arun, None, feed)),
+        "run_in_executor": _concurrent(bursts, _in_executor(pool, run)),
+        "run_async": _callbacks(bursts, lambda callback: session.run_async(None, feed, callback)),
+        "ort run_async": _callbacks(
+            bursts, lambda callback: rival_async.run_async(None, feed, callback, None)
+        ),
+    }
+
+
+def measure(effort: Effort) -> Result:
+    """Every convention on the tiny model, against its rival."""
+    model = models.tiny()
+    # onnxruntime's run_async wants two operator threads; its own queue has no bound, so ours has room for a burst.
+    rival, rival_async = models.theirs(model), models.theirs(model, intra_op=2)
+    with (
+        models.ours(model, queue_depth=BURST + WINDOW) as session,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        contenders = _contenders(effort, session, rival, rival_async, pool, model.feed)
+        rounds = collect(effort, partial(interleave, contenders))
+    found = {name: [values[name] for values in rounds.values] for name in contenders}
+
+    def figure(name: str, ours: str, base: str, against: str, target: float | None = None) -> Figure:
+        return Figure(name, found[ours], found[base], against, target=target)
+
+    result = Result(
+        "percall",
+        [
+            figure("run()", "run", "ort run", "onnxruntime run()", 0.7),
+            figure(f"submit(), window {WINDOW}", "submit, window", "ort run", "onnxruntime run()", 0.8),
+            figure(f"submit(), window {WINDOW}", "submit, window", "pool, window", "ThreadPoolExecutor"),
+            figure("submit().result()", "round trip", "pool round trip", "ThreadPoolExecutor"),
+            figure(f"arun(), {BURST:,} at once", "arun", "run_in_executor", "run_in_executor"),
+            figure(
+                f"run_async(), bursts of {BURST:,}", "run_async", "ort run_async", "onnxruntime run_async()"
+            ),
+        ],
+        settings={"model": "y = x + x, float32[1, 3]", "operator threads": 1, "lanes": 1, "pool workers": 1},
+    )
+    note(rounds, result.settings)
+    return result

@@ -1,0 +1,102 @@
+"""Rounds of measurement on a machine that others use too: what they disturbed is thrown away and measured again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import perf_counter, sleep
+from typing import Any, Generic, TypeVar
+
+import psutil
+
+T = TypeVar("T")
+
+QUIET = 0.05
+"""What others may use of one core during a round."""
+
+TRIES = 6
+"""Times the rounds wanted, after which the least disturbed are taken as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure."""
+
+    quick: bool
+    rounds: int
+
+    def pick(self, quick: int, full: int) -> int:
+        """A size for a smoke run, or for real figures."""
+        return quick if self.quick else full
+
+
+@dataclass(frozen=True, slots=True)
+class Collected(Generic[T]):
+    """The rounds that were kept, and how quiet the machine was."""
+
+    values: list[T]
+    #: What others used of one core in the worst round that was kept.
+    others: float
+    #: Rounds that were thrown away.
+    disturbed: int
+
+
+class _Others:
+    """What every other process uses of one core, from one look to the next. It knows nothing of the figures."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self.look()
+
+    def _busy(self) -> float:
+        times = psutil.cpu_times()
+        idle: float = times.idle + getattr(times, "iowait", 0.0)
+        # Some systems count a guest's time in `user` already.
+        total: float = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        own = self._process.cpu_times()
+        busy: float = total - idle - own.user - own.system
+        return busy
+
+    def look(self) -> float:
+        before = getattr(self, "_last", (0.0, 0.0))
+        self._last = perf_counter(), self._busy()
+        return max(0.0, self._last[1] - before[1]) / max(self._last[0] - before[0], 1e-9)
+
+
+def collect(effort: Effort, measure: Callable[[int], T]) -> Collected[T]:
+    """As many undisturbed rounds as wanted; the first is a warm-up. `measure` is told the round's number."""
+    measure(0)
+    others = _Others()
+    found: list[tuple[float, int, T]] = []
+    tries = effort.rounds if effort.quick else TRIES * effort.rounds
+    for number in range(1, tries + 1):
+        others.look()
+        value = measure(number)
+        share = others.look()
+        found.append((share, number, value))
+        if sum(share <= QUIET for share, _, _ in found) == effort.rounds:
+            break
+        if share > QUIET and not effort.quick:
+            sleep(0.5)
+    kept = sorted(found, key=lambda one: one[:2])[: effort.rounds]
+    return Collected([value for _, _, value in kept], kept[-1][0], len(found) - len(kept))
+
+
+def interleave(contenders: dict[str, Callable[[], float]], number: int) -> dict[str, float]:
+    """One measurement of each; in every other round the other way round."""
+    order: Iterable[str] = contenders if number % 2 else reversed(contenders)
+    return {name: contenders[name]() for name in order}
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def note(collected: Collected[Any], settings: dict[str, Any], what: str = "") -> None:
+    """Says in a result's settings how quiet the machine was."""
+    suffix = f" ({what})" if what else ""
+    settings[f"others' share of a core{suffix}"] = round(collected.others, 3)
+    settings[f"disturbed rounds thrown away{suffix}"] = collected.disturbed

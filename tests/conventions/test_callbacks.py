@@ -1,0 +1,403 @@
+"""Callbacks come in order, one at a time, from one thread; whatever they do, nothing is lost and nothing hangs."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+import headway
+from headway.testing import FakeEngine
+
+from ..conftest import Make
+from ..support import PATIENCE, X, accounted, assert_conserved, until
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Recorder:
+    """A callback that remembers what it was told."""
+
+    def __init__(self, expected: int) -> None:
+        self.answers: list[tuple[Any, Any, str]] = []
+        self.threads: set[int] = set()
+        self._expected = expected
+        self._all = threading.Event()
+
+    def __call__(self, results: Any, user_data: Any, err: str) -> None:
+        self.answers.append((results, user_data, err))
+        self.threads.add(threading.get_ident())
+        if len(self.answers) == self._expected:
+            self._all.set()
+
+    def wait(self) -> list[tuple[Any, Any, str]]:
+        assert self._all.wait(PATIENCE), f"{len(self.answers)} of {self._expected} callbacks"
+        return self.answers
+
+
+def test_in_order_with_errors_between(fake: Make) -> None:
+    session, engine = fake(workers=2, queue_depth=64)
+    seen = Recorder(40)
+    for number in range(0, 40, 3):
+        engine.fail_nth(number, "told to fail")
+    for number in range(40):
+        session.run_async(None, X + number, seen, number)
+    engine.open()
+    answers = seen.wait()
+    assert [number for _, number, _ in answers] == list(range(40))
+    assert sum(bool(err) for _, _, err in answers) == 14
+    for results, number, err in answers:
+        assert (results == []) if err else (results[0].tolist() == (X + number).tolist())
+    assert len(seen.threads) == 1
+    session.close()
+    assert assert_conserved(session).failed == 14
+
+
+def test_an_expired_request_keeps_its_place(fake: Make) -> None:
+    session, engine = fake(queue_depth=8)
+    seen = Recorder(4)
+    session.run_async(None, X, seen, 0)
+    engine.wait_running(1)
+    session.run_async(None, X, seen, 1, timeout=0)
+    session.run_async(None, X, seen, 2)
+    session.run_async(None, X, seen, 3, timeout=0)
+    assert assert_conserved(session).undelivered == 2
+    assert seen.answers == []
+    engine.open()
+    assert [(number, bool(err)) for _, number, err in seen.wait()] == [(0, False), (1, True), (2, False), (3, True)]
+
+
+def test_order_is_kept_per_stream(fake: Make) -> None:
+    session, engine = fake(queue_depth=8)
+    seen = Recorder(3)
+    session.run_async(None, X, seen, "slow", stream="a")
+    engine.wait_running(1)
+    session.run_async(None, X, seen, "quick", stream="b", timeout=0)
+    until(lambda: len(seen.answers) == 1, "the other stream's callback")
+    session.run_async(None, X, seen, "slow too", stream="a")
+    engine.open()
+    assert [name for _, name, _ in seen.wait()] == ["quick", "slow", "slow too"]
+
+
+def test_unordered(fake: Make) -> None:
+    session, engine = fake(ordered=False, queue_depth=8)
+    seen = Recorder(2)
+    session.run_async(None, X, seen, "first")
+    engine.wait_running(1)
+    session.run_async(None, X, seen, "second", timeout=0)
+    until(lambda: len(seen.answers) == 1, "the second's callback")
+    engine.open()
+    assert [name for _, name, _ in seen.wait()] == ["second", "first"]
+
+
+def test_message_is_the_exceptions(gather: bytes, leaks: None) -> None:
+    with headway.InferenceSession(gather) as session:
+        bad = {"i": np.array([9])}
+        with pytest.raises(headway.InputError) as caught:
+            session.run(None, bad)
+        seen = Recorder(1)
+        session.run_async(None, bad, seen)
+        [(results, _, err)] = seen.wait()
+    assert (results, err) == ([], str(caught.value))
+
+
+def test_raising_callback(fake: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    caught: list[Any] = []
+
+    def hook(args: Any) -> None:
+        caught.append((args.exc_type, str(args.exc_value), args.exc_traceback.tb_next.tb_frame.f_code.co_name, args.object))
+
+    monkeypatch.setattr(sys, "unraisablehook", hook)
+    session, _ = fake(held=False, queue_depth=8)
+    seen = Recorder(2)
+
+    def wrong(results: Any, user_data: Any, err: str) -> None:
+        raise user_data
+
+    session.run_async(None, X, seen)
+    session.run_async(None, X, wrong, ValueError("mine"))
+    session.run_async(None, X, wrong, SystemExit(4))
+    session.run_async(None, X, wrong, KeyboardInterrupt("odd"))
+    session.run_async(None, X, seen)
+    seen.wait()
+    session.close()
+    assert caught == [
+        (ValueError, "mine", "wrong", wrong),
+        (SystemExit, "4", "wrong", wrong),
+        (KeyboardInterrupt, "odd", "wrong", wrong),
+    ]
+    stats = assert_conserved(session)
+    assert (stats.done, stats.callback_errors) == (5, 3)
+
+
+def test_raising_hook_does_not_end_delivery(fake: Make, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    def hook(args: Any) -> None:
+        raise RuntimeError("the hook is broken")
+
+    monkeypatch.setattr(sys, "unraisablehook", hook)
+    session, _ = fake(held=False)
+    seen = Recorder(1)
+    session.run_async(None, X, lambda *_: 1 / 0)
+    session.run_async(None, X, seen)
+    seen.wait()
+    session.close()
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_slow_callback_gates_the_lanes(fake: Make) -> None:
+    session, engine = fake(held=False, queue_depth=2, delivery_depth=2, submit_timeout=0.01)
+    inside, go_on = threading.Event(), threading.Event()
+    called: list[int] = []
+
+    def slow(results: Any, user_data: int, err: str) -> None:
+        called.append(user_data)
+        inside.set()
+        assert go_on.wait(PATIENCE)
+
+    session.run_async(None, X, slow, 0)
+    assert inside.wait(PATIENCE)
+    admitted = 1
+    with pytest.raises(headway.QueueFull):
+        for admitted in range(1, 100):
+            session.run_async(None, X, slow, admitted)
+    # One in the callback, up to delivery_depth done, up to queue_depth waiting; one more may have been on the lane.
+    assert admitted <= 1 + 2 + 2 + 1
+    stats = assert_conserved(session)
+    assert stats.undelivered <= 3
+    assert engine.counts.started <= 3
+    go_on.set()
+    session.close()
+    assert called == list(range(admitted))
+
+
+def test_memory_is_bounded_by_drop_notices(fake: Make) -> None:
+    session, _ = fake(held=False, queue_depth=2, overflow="drop_oldest", submit_timeout=0.01)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: Any) -> None:
+        inside.set()
+        assert go_on.wait(PATIENCE)
+
+    session.run_async(None, X, slow)
+    assert inside.wait(PATIENCE)
+    with pytest.raises(headway.QueueFull):
+        for _ in range(1000):
+            session.run_async(None, X, slow)
+    assert assert_conserved(session).undelivered <= 16 * 2 + 4
+    go_on.set()
+    session.close()
+    stats = assert_conserved(session)
+    assert stats.submitted == stats.done + stats.dropped["overflow"]
+
+
+# ---- every call works inside a callback -------------------------------------------------------------------------------
+
+
+def inside_callback(session: headway.InferenceSession, act: Any) -> Any:
+    """Does something inside a callback, and gives what it gave."""
+    answers: list[Any] = []
+    called = threading.Event()
+
+    def callback(*_: Any) -> None:
+        try:
+            answers.append(act())
+        except BaseException as error:
+            answers.append(error)
+        called.set()
+
+    session.run_async(None, X, callback)
+    assert called.wait(PATIENCE), "the callback hangs"
+    [answer] = answers
+    return answer
+
+
+def test_run_inside(fake: Make) -> None:
+    session, _ = fake(held=False, queue_depth=1, delivery_depth=1)
+    assert inside_callback(session, lambda: session.run(None, X + 1))[0].tolist() == (X + 1).tolist()
+
+
+def test_result_inside(fake: Make) -> None:
+    session, _ = fake(held=False, queue_depth=1, delivery_depth=1)
+    assert inside_callback(session, lambda: session.submit(X + 1).result())[0].tolist() == (X + 1).tolist()
+
+
+def test_run_inside_goes_ahead_of_the_queue(fake: Make) -> None:
+    session, engine = fake(queue_depth=4, delivery_depth=1)
+    order: list[str] = []
+    done = threading.Event()
+
+    def first(*_: Any) -> None:
+        session.run(None, X)
+        order.append("inside")
+
+    session.run_async(None, X, first)
+    for _ in range(3):
+        session.run_async(None, X, lambda *_: order.append("queued"))
+    session.run_async(None, X, lambda *_: done.set())
+    engine.open()
+    assert done.wait(PATIENCE)
+    assert order == ["inside", "queued", "queued", "queued"]
+
+
+@pytest.mark.parametrize("method", ["stats", "cancel_all", "get_inputs", "get_outputs", "__repr__"])
+def test_call_inside(method: str, fake: Make) -> None:
+    session, _ = fake(held=False)
+    assert not isinstance(inside_callback(session, getattr(session, method)), BaseException)
+
+
+def test_stats_inside_count_the_callback(fake: Make) -> None:
+    session, _ = fake(held=False)
+    stats = inside_callback(session, session.stats)
+    assert stats.undelivered == 1
+    assert stats.submitted == accounted(stats)
+
+
+def test_cancel_all_inside(fake: Make) -> None:
+    session, engine = fake(queue_depth=8)
+    seen = Recorder(3)
+    session.run_async(None, X, lambda *_: session.cancel_all())
+    for number in range(3):
+        session.run_async(None, X, seen, number)
+    engine.release()
+    assert [(number, bool(err)) for _, number, err in seen.wait()] == [(0, True), (1, True), (2, True)]
+    session.close()
+    assert assert_conserved(session).cancelled == 3
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_close_inside_delivers_the_rest_afterwards(drain: bool, fake: Make) -> None:
+    session, engine = fake(queue_depth=8, delivery_depth=8)
+    seen = Recorder(3)
+    reports: list[Any] = []
+
+    def closing(*_: Any) -> None:
+        engine.open()
+        reports.append(session.close(drain=drain))
+        reports.append(len(seen.answers))
+
+    session.run_async(None, X, closing)
+    for number in range(3):
+        session.run_async(None, X, seen, number)
+    engine.release()
+    answers = seen.wait()
+    assert reports[1] == 0, "the rest came before the callback had returned"
+    assert isinstance(reports[0], headway.CloseReport)
+    assert [number for _, number, _ in answers] == [0, 1, 2]
+    assert not drain or all(err == "" for _, _, err in answers)
+    with pytest.raises(headway.SessionClosed):
+        session.submit(X)
+    assert session.close().delivered
+    assert assert_conserved(session).undelivered == 0
+
+
+def test_close_inside_while_closed_outside(fake: Make) -> None:
+    session, engine = fake(queue_depth=8)
+    inside = threading.Event()
+    closing = threading.Event()
+
+    def callback(*_: Any) -> None:
+        inside.set()
+        assert closing.wait(PATIENCE)
+        session.close()
+
+    session.run_async(None, X, callback)
+    engine.open()
+    assert inside.wait(PATIENCE)
+    closer = threading.Thread(target=lambda: (closing.set(), session.close()))
+    closer.start()
+    closer.join(PATIENCE)
+    assert not closer.is_alive()
+
+
+def test_last_reference_dropped_inside(leaks: None) -> None:
+    engine = FakeEngine(held=True)
+    box = [headway.InferenceSession(engine, workers=1, queue_depth=8)]
+    gone, last = threading.Event(), threading.Event()
+    warned: list[str] = []
+
+    def callback(*_: Any) -> None:
+        with pytest.warns(ResourceWarning, match="unclosed session") as record:
+            box.clear()
+            gc.collect()
+        warned.extend(str(one.message) for one in record)
+        gone.set()
+
+    reference = weakref.ref(box[0])
+    box[0].run_async(None, X, callback)
+    box[0].run_async(None, X, lambda *_: last.set())
+    engine.open()
+    assert gone.wait(PATIENCE)
+    assert last.wait(PATIENCE), "pending work is finished in the background"
+    assert reference() is None
+    assert len(warned) == 1
+
+
+def test_resubmits_for_ever(fake: Make) -> None:
+    session, _ = fake(held=False, queue_depth=2)
+    count = 0
+    enough = threading.Event()
+
+    def again(*_: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 500:
+            enough.set()
+            return
+        session.run_async(None, X, again)
+
+    session.run_async(None, X, again)
+    assert enough.wait(PATIENCE)
+    session.close()
+    assert assert_conserved(session).done == 500
+
+
+def test_resubmitting_more_than_there_is_room_for(fake: Make) -> None:
+    session, engine = fake(queue_depth=3, delivery_depth=100, submit_timeout=None)
+
+    def greedy() -> int:
+        engine.hold()
+        for admitted in range(100):
+            try:
+                session.run_async(None, X, lambda *_: None)
+            except headway.QueueFull:
+                return admitted
+        return 100
+
+    engine.release()
+    admitted = inside_callback(session, greedy)
+    # The delivery thread never waits: it may go queue_depth over the bound, then it is refused at once.
+    assert 3 <= admitted <= 2 * 3 + 1
+    engine.open()
+    session.close()
+    assert assert_conserved(session).done == admitted + 1
+
+
+# ---- arguments and references -----------------------------------------------------------------------------------------
+
+
+def test_not_callable(fake: Make) -> None:
+    session, _ = fake()
+    with pytest.raises(TypeError, match="callback: expected a callable, got int"):
+        session.run_async(None, X, 3)
+    assert session.stats().submitted == 0
+
+
+def test_nothing_is_kept(fake: Make) -> None:
+    session, _ = fake(held=False)
+
+    class Thing:
+        pass
+
+    thing = Thing()
+    reference = weakref.ref(thing)
+    seen = threading.Event()
+    session.run_async(None, X, lambda results, user_data, err: seen.set(), thing)
+    del thing
+    assert seen.wait(PATIENCE)
+    session.stats()
+    until(lambda: (session.stats(), reference() is None)[1], "the user data's end")

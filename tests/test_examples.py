@@ -1,0 +1,83 @@
+"""Every example runs and prints what it is for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+FOLDER = Path(__file__).parent.parent / "examples"
+
+
+def write_model(path: Path, shape: list[int], *nodes: tuple[str, str, str]) -> str:
+    """A model of one-input nodes: ``(operator, input, output)``, from ``x`` to ``y``."""
+    made = [helper.make_node(operator, [source], [target]) for operator, source, target in nodes]
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, shape),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
+    ]
+    graph = helper.make_graph(made, "example", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return str(path)
+
+
+@pytest.fixture
+def negative(tmp_path: Path) -> str:
+    """``y = -x``, of one row of three."""
+    return write_model(tmp_path / "negative.onnx", [1, 3], ("Neg", "x", "y"))
+
+
+def run(name: str, *arguments: str) -> list[str]:
+    """What the example prints. A warning is an error there too."""
+    command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout.splitlines()
+
+
+def test_classify_folder(tmp_path: Path) -> None:
+    model = write_model(
+        tmp_path / "mean.onnx", [1, 3, 8, 8], ("GlobalAveragePool", "x", "pooled"), ("Flatten", "pooled", "y")
+    )
+    for number, name in enumerate(("a red", "b green", "c blue")):
+        pixels = np.zeros((9, 12, 3), np.uint8)
+        pixels[:, :, number] = 255
+        Image.fromarray(pixels).save(tmp_path / f"{name}.jpg")
+    lines = run("classify_folder", model, str(tmp_path))
+    assert lines == ["a red.jpg: class 0", "b green.jpg: class 1", "c blue.jpg: class 2"]
+
+
+def test_camera_callback(negative: str) -> None:
+    *frames, tally = run("camera_callback", negative, "5")
+    assert [line.split(":")[0] for line in frames] == [f"frame {number}" for number in range(5)]
+    counts = dict(pair.split("=") for pair in tally.split())
+    assert int(counts["submitted"]) == 5 == int(counts["done"]) + int(counts["dropped"])
+
+
+def test_asyncio_service(negative: str) -> None:
+    assert run("asyncio_service", negative, "4") == ["0 -1 -2 -3"]
+
+
+def test_stream_windows(negative: str) -> None:
+    count, measured = run("stream_windows", negative)
+    assert count == "2998 windows, highest 1.000"
+    assert measured.endswith("of 2998 runs")
+
+
+def test_python_callable() -> None:
+    *blocks, tally = run("python_callable")
+    assert len(blocks) == 8
+    counts = {name: int(value) for name, value in (pair.split("=") for pair in tally.split())}
+    assert counts["submitted"] == 8 == counts["done"] + counts["cancelled"]
+
+
+def test_every_example_is_run_here() -> None:
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {path.stem for path in FOLDER.glob("*.py")} <= tested

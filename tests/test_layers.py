@@ -1,0 +1,140 @@
+"""The floors: imports go down only (ARCHITECTURE.md). A new module needs a floor here before it may be imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "python" / "headway"
+CORE = ROOT / "crates" / "core"
+
+#: Python, from the ground up: a module imports from lower floors only, lazy imports included.
+FLOORS = (
+    {"_core", "_errors", "_options", "_nodes", "_metrics", "_library", "_callable", "_pictures"},
+    {
+        "_providers",
+        "_log",
+        "_delivery",
+        "_waiting",
+        "_parallel",
+        "_stream",
+        "_pipeline",
+        "_warmup",
+        "_sample",
+    },
+    {"_load", "_astream", "_futures", "_batch"},
+    {"session", "run", "testing"},
+    {""},
+    {"_demo"},
+    {"cli"},
+    {"__main__"},
+)
+_FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+
+#: Rust's core: words, then pure steps, then what the lock holds. What acts (threads, clocks, wake-ups) stands above.
+WORDS = {"error", "sync", "clock", "value", "request", "engine"}
+PURE = {"admission", "schedule", "reorder", "metrics", "keys", "deadlines", "batch"}
+LOCKED = {"state", "slot", "bell"}
+
+
+def _modules() -> list[str]:
+    return sorted(
+        {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    )
+
+
+def _files(module: str) -> Iterator[Path]:
+    if not module:
+        yield PACKAGE / "__init__.py"
+    elif (PACKAGE / module).is_dir():
+        yield from (PACKAGE / module).rglob("*.py")
+    else:
+        yield PACKAGE / f"{module}.py"
+
+
+class _Imports(ast.NodeVisitor):
+    """Modules of headway that a file imports when it runs; what only a type checker sees does not count."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def visit_If(self, node: ast.If) -> None:
+        if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._add(alias.name.split("."))
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if node.level == 0 and node.module is not None:
+            for alias in node.names:
+                self._add([*node.module.split("."), alias.name])
+
+    def _add(self, path: list[str]) -> None:
+        if path[0] == "headway":
+            self.found.add(path[1] if len(path) > 1 and path[1] in _FLOOR_OF else "")
+
+
+def test_every_module_has_a_floor() -> None:
+    assert set(_modules()) <= set(_FLOOR_OF)
+
+
+@pytest.mark.parametrize("module", ["", *_modules()])
+def test_python_imports_go_down(module: str) -> None:
+    imports = _Imports()
+    for file in _files(module):
+        imports.visit(ast.parse(file.read_text(encoding="utf-8")))
+    upward = {name for name in imports.found - {module} if _FLOOR_OF[name] >= _FLOOR_OF[module]}
+    assert not upward
+
+
+def _rust_imports(module: str) -> set[str]:
+    folder = CORE / "src" / module
+    files = folder.rglob("*.rs") if folder.is_dir() else [folder.with_suffix(".rs")]
+    return {name for file in files for name in re.findall(r"crate::(\w+)", file.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize(
+    "module", sorted(path.stem for path in (CORE / "src").iterdir() if path.stem in WORDS | PURE)
+)
+def test_pure_steps_know_nothing_that_waits(module: str) -> None:
+    assert _rust_imports(module) <= WORDS | PURE
+
+
+@pytest.mark.parametrize("module", sorted(PURE - {"batch"}))
+def test_pure_steps_take_time_as_an_argument(module: str) -> None:
+    text = (CORE / "src" / f"{module}.rs").read_text(encoding="utf-8")
+    assert not re.search(r"\b(Mutex|Condvar|Instant|SystemTime|std::thread|unsafe)\b", text)
+
+
+@pytest.mark.parametrize("module", sorted(LOCKED))
+def test_the_state_knows_nothing_that_acts(module: str) -> None:
+    # `worker` is where `Work` lives, which the state hands out.
+    assert _rust_imports(module) <= WORDS | PURE | LOCKED | {"worker"}
+
+
+def _dependencies(crate: str) -> set[str]:
+    with (ROOT / "crates" / crate / "Cargo.toml").open("rb") as file:
+        manifest = tomllib.load(file)
+    tables = [manifest, *manifest.get("target", {}).values()]
+    return {name for table in tables for name in table.get("dependencies", {})}
+
+
+def test_crates_stand_on_each_other_in_order() -> None:
+    assert not _dependencies("core") & {"headway-engines", "headway-python", "pyo3", "numpy", "libloading"}
+    assert not _dependencies("engines") & {"headway-python", "pyo3", "numpy"}
+    assert "#![forbid(unsafe_code)]" in (CORE / "src" / "lib.rs").read_text(encoding="utf-8")
+
+
+def test_import_headway_leaves_the_onnxruntime_package_alone() -> None:
+    program = "import sys, headway; sys.exit('onnxruntime' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
