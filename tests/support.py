@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -111,12 +112,12 @@ def thread_name(number: int) -> str:
         return "gone"
 
 
-def descriptors() -> set[str]:
-    """What the open file descriptors are."""
-    found = set()
+def descriptors() -> Counter[str]:
+    """What the open file descriptors are, and how many of each kind (not their numbers: those come back)."""
+    found: Counter[str] = Counter()
     for name in os.listdir("/proc/self/fd"):
         try:
-            found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
+            found[os.readlink(f"/proc/self/fd/{name}").split(":")[0]] += 1
         except OSError:
             continue
     return found

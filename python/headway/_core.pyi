@@ -297,6 +297,9 @@ class Deliveries:
     def next(self) -> list[list[tuple[Callable[..., object], tuple[Any, ...]]]] | None:
         """Wait for due callbacks: ``[(callable, args), ...]`` of each request; None when there will be none."""
 
+    def report(self, callback: object, raised: BaseException) -> None:
+        """Tell ``sys.unraisablehook`` what a callback raised."""
+
     def returned(self, raised: bool) -> None:
         """The callbacks of the oldest request given out have returned; one of them raised."""
 

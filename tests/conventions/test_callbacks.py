@@ -146,7 +146,22 @@ def test_raising_hook_does_not_end_delivery(fake: Make, monkeypatch: pytest.Monk
     session.run_async(None, X, seen)
     seen.wait()
     session.close()
-    assert "ZeroDivisionError" in capfd.readouterr().err
+    assert "the hook is broken" in capfd.readouterr().err
+    assert session.stats().callback_errors == 1
+
+
+def test_raising_callback_with_pythons_own_hook(fake: Make, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    session, _ = fake(held=False)
+    seen = Recorder(1)
+    session.run_async(None, X, lambda *_: 1 / 0)
+    session.run_async(None, X, seen)
+    seen.wait()
+    session.close()
+    err = capfd.readouterr().err
+    assert "Exception ignored in: <function" in err
+    assert "in <lambda>" in err
+    assert "ZeroDivisionError: division by zero" in err
 
 
 def test_slow_callback_gates_the_lanes(fake: Make) -> None:

@@ -302,8 +302,11 @@ def test_room_is_waited_for_without_blocking_the_loop(fake: Make) -> None:
 def test_cancelled_while_waiting_for_room(fake: Make) -> None:
     session, engine = fake(queue_depth=1, submit_timeout=None)
 
-    blockers = [session.submit(X), session.submit(X)]
-        engine.wait_running(1)
+    blockers = [session.submit(X)]
+    engine.wait_running(1)
+    blockers.append(session.submit(X))
+
+    async def main() -> None:
         for call in (session.arun(None, X), session.asubmit(X)):
             task = asyncio.ensure_future(call)
             await asyncio.sleep(0)

@@ -28,7 +28,7 @@ def python(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def script(python: str, models: Path) -> Script:
-    def call(text: str, *options: str, timeout: float = 30) -> Ended:
-        return run(python, text, models, *options, timeout=timeout)
+    def call(text: str, before: str = "", timeout: float = 30) -> Ended:
+        return run(python, text, models, before=before, timeout=timeout)
 
     return call

@@ -50,10 +50,10 @@ def environment(models: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": here, "MODELS": str(models), "PYTHONFAULTHANDLER": "1"}
 
 
-def run(python: str, script: str, models: Path, *options: str, timeout: float = 30) -> Ended:
-    """Runs the script to its end; one that hangs fails the test."""
+def run(python: str, script: str, models: Path, before: str = "", timeout: float = 30) -> Ended:
+    """Runs the script to its end; one that hangs fails the test. `before` runs before headway is imported."""
     done = subprocess.run(
-        [python, "-W", "error", *options, "-c", PRELUDE + script],
+        [python, "-W", "error", "-c", before + PRELUDE + script],
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -1,0 +1,125 @@
+"""Ctrl-C ends a wait soon, and the session stays usable."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Script
+
+# The process presses Ctrl-C on itself once the call under test is under way, and measures how long it takes.
+FRAME = """
+pressed = []
+def press(ready):
+    ready()
+    pressed.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+{setup}
+try:
+    # Inside: the key may be pressed before the call has begun.
+    spawn(press, ready)
+    {call}
+except KeyboardInterrupt:
+    print("interrupted" if time.monotonic() - pressed[0] < 1.0 else "late")
+{after}
+"""
+
+FAKE = """
+engine = FakeEngine(held=True)
+session = headway.InferenceSession(engine, workers=1, queue_depth=1, submit_timeout=None)
+"""
+
+READY_FAKE = "ready = lambda: engine.wait_running(1)"
+USABLE = """
+engine.open()
+assert session.run(None, X)[0].tolist() == X.tolist()
+report = session.close()
+stats = session.stats()
+assert stats.submitted == stats.done + stats.cancelled, stats
+print("usable")
+"""
+
+CALLS = {
+    "run": FRAME.format(setup=FAKE + READY_FAKE, call="session.run(None, X)", after=USABLE),
+    "result": FRAME.format(setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)", call="future.result()", after=USABLE),
+    "result with a timeout": FRAME.format(
+        setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)", call="future.result(timeout=100)", after=USABLE
+    ),
+    "submit": FRAME.format(
+        setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)\nengine.wait_running(1)\nsession.submit(X)",
+        call="session.submit(X)",
+        after=USABLE,
+    ),
+    "run_async": FRAME.format(
+        setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)\nengine.wait_running(1)\nsession.submit(X)",
+        call="session.run_async(None, X, print)",
+        after=USABLE,
+    ),
+    "stream": FRAME.format(setup=FAKE + READY_FAKE, call="list(session.stream([X] * 10))", after=USABLE),
+    "a long model": FRAME.format(
+        setup="""
+session = headway.InferenceSession(load("loop"))
+def ready():
+    while not session.stats().running:
+        time.sleep(0.001)
+""",
+        call="session.run(None, LONG)",
+        after="""
+assert session.run(None, SHORT)[0].tolist() == [3.0]
+session.close()
+print("usable")
+""",
+    ),
+    "a callable": FRAME.format(
+        setup="""
+go_on, inside = threading.Event(), threading.Event()
+def model(feed):
+    inside.set()
+    go_on.wait()
+    return [feed["x"]]
+session = headway.InferenceSession(model, inputs=["x"], outputs=["y"])
+ready = inside.wait
+""",
+        call="session.run(None, X)",
+        after="""
+go_on.set()
+assert session.run(None, X)[0].tolist() == X.tolist()
+session.close()
+print("usable")
+""",
+    ),
+    "arun": """
+import asyncio
+engine = FakeEngine(held=True)
+session = headway.InferenceSession(engine, workers=1)
+def press():
+    engine.wait_running(1)
+    os.kill(os.getpid(), signal.SIGINT)
+async def main():
+    spawn(press)
+    await session.arun(None, X)
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+engine.open()
+assert session.run(None, X)[0].tolist() == X.tolist()
+session.close()
+print("usable")
+""",
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", CALLS)
+def test_interrupted(name: str, script: Script) -> None:
+    assert script(CALLS[name]) == (0, "interrupted\nusable\n", "")
+
+
+@pytest.mark.timeout(60)
+def test_interrupt_that_nobody_catches(script: Script) -> None:
+    ended = script(FRAME.format(setup=FAKE + READY_FAKE, call="session.run(None, X)", after="").replace(
+        "except KeyboardInterrupt", "except ZeroDivisionError"
+    ))
+    assert ended.status == -2
+    assert ended.err.rstrip().endswith("KeyboardInterrupt")
