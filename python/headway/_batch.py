@@ -38,13 +38,18 @@ def batch_size(arrays: Mapping[str, Any]) -> int:
         raise InputError("run_batch: no input has an axis 0 to split")
     if len(set(sizes.values())) != 1:
         raise InputError(f"run_batch: the inputs differ in axis 0: {sizes}")
-    return next(iter(sizes.values()))
+    return int(next(iter(sizes.values())))
 
 
 def fixed_batch(inputs: Sequence[NodeArg], arrays: Mapping[str, Any]) -> int | None:
     """The batch size that the model's own axis 0 fixes, if it does."""
     for node in inputs:
-        if node.name in arrays and arrays[node.name].ndim > 0 and node.shape and isinstance(node.shape[0], int):
+        if (
+            node.name in arrays
+            and arrays[node.name].ndim > 0
+            and node.shape
+            and isinstance(node.shape[0], int)
+        ):
             return node.shape[0]
     return None
 

@@ -28,6 +28,7 @@ class Conventions(_core.Session):
     if TYPE_CHECKING:
 
         def get_inputs(self) -> list[NodeArg]: ...
+        def get_outputs(self) -> list[NodeArg]: ...
 
     # ---- streams -----------------------------------------------------------------------------------------------
 
@@ -179,13 +180,18 @@ class Conventions(_core.Session):
 
     def _list_submit(self, output_names: Sequence[str] | None, call: dict[str, Any]) -> Any:
         def submit(feed: Any, timeout: float | None) -> InferenceFuture:
-            limit = {} if timeout is None else {"timeout": timeout}
-            return self._line_up(feed, output_names, bounded=False, any_lane=True, **limit, **call)
+            options = call if timeout is None else {**call, "timeout": timeout}
+            return self._line_up(feed, output_names, bounded=False, any_lane=True, **options)
 
         return submit
 
     def run_batch(
-        self, output_names: Sequence[str] | None, input_feed: Any, *, timeout: float | None = None, **call: Any
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Any,
+        *,
+        timeout: float | None = None,
+        **call: Any,
     ) -> list[Any]:
         """One batch, split along axis 0 over the lanes; the answers joined. Sizes need not be even.
 
@@ -234,7 +240,9 @@ class Conventions(_core.Session):
 
     # ---- warm-up -----------------------------------------------------------------------------------------------
 
-    def warmup(self, n: int = 1, feeds: Sequence[Any] | None = None, run_options: RunOptions | None = None) -> None:
+    def warmup(
+        self, n: int = 1, feeds: Sequence[Any] | None = None, run_options: RunOptions | None = None
+    ) -> None:
         """Run the model ``n`` times on every lane, so that the first real request meets no first-time cost.
 
         Args:
@@ -251,6 +259,6 @@ class Conventions(_core.Session):
             raise ValueError(f"n: expected a whole number of at least 1, got {n!r}")
         given = list(feeds) if feeds is not None else [zeros(self.get_inputs())]
         lanes = max(self._workers, 1)
-        options = {} if run_options is None else {"run_options": run_options}
+        options: dict[str, Any] = {} if run_options is None else {"run_options": run_options}
         for _ in range(n):
             self.run_parallel([feed for feed in given for _ in range(lanes)], **options)

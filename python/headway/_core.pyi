@@ -25,6 +25,7 @@ from headway._options import RunOptions
 _Feed: TypeAlias = Any
 _Callback: TypeAlias = Callable[[list[Any], Any, str], object]
 _StreamKey: TypeAlias = str | int
+_Piece: TypeAlias = tuple[Any, Any, BaseException | None, tuple[float, float | None, float | None], int]
 _Node: TypeAlias = tuple[str, int, list[int | None] | None]
 
 @disjoint_base
@@ -149,6 +150,7 @@ class Session:
         copy_inputs: bool,
         timeout: float | None,
         submit_timeout: float | None,
+        on_drop: Callable[[int, str], object] | None,
     ) -> None:
         """Build the flow on a loaded model, once. Takes the engine out of ``model``."""
 
@@ -161,12 +163,76 @@ class Session:
         output_names: Sequence[str] | None = None,
         *,
         bounded: bool,
+        any_lane: bool = False,
         timeout: float | None = ...,
         priority: int = 0,
         stream: _StreamKey | None = None,
         run_options: RunOptions | None = None,
     ) -> InferenceFuture:
-        """Submit without blocking: the future may still be waiting for room (``bounded``: for ``submit_timeout``)."""
+        """Submit without blocking: the future may still be waiting for room.
+
+        Args:
+            bounded: It waits for room for ``submit_timeout`` at most.
+            any_lane: Lanes for callers may run it too, see ``_staff``.
+        """
+
+    def _staff(self) -> None:
+        """Let every lane run what is submitted with ``any_lane``."""
+
+    def _drop(self, future: InferenceFuture) -> bool:
+        """End a request as dropped("pipeline_reset"). False when it had ended."""
+
+    def _open_flow(self, queue_depth: int, overflow: str) -> int:
+        """Open a flow whose outcomes are pulled: its number."""
+
+    def _push(
+        self,
+        flow: int,
+        input_feed: _Feed,
+        output_names: Sequence[str] | None,
+        sample: object,
+        *,
+        block: bool,
+        room: float | None,
+        timeout: float | None = ...,
+        priority: int = 0,
+        stream: _StreamKey | None = None,
+    ) -> tuple[int, bool]:
+        """Push a feed into a flow: ``(ticket, kept)``; not kept when the policy dropped it at once.
+
+        Args:
+            sample: Comes back with the outcome.
+            block: It may wait for room.
+            room: For so many seconds; None: for ``submit_timeout``.
+        """
+
+    def _pull(self, flow: int, timeout: float | None) -> _Piece:
+        """The flow's next outcome: ``(sample, outputs, error, timing, gap)``.
+
+        ``timing`` is what ``Timing`` takes. With ``gap`` above 0 it stands for that many dropped items instead.
+
+        Raises:
+            TimeoutError: Nothing came in time (the builtin class).
+            EndOfStream: The flow is closed and everything has been pulled.
+        """
+
+    def _await_output(self, flow: int, bell: Bell, number: int) -> bool:
+        """Have ``bell`` rung with ``number`` when the flow has an outcome or is over. False when that is so now."""
+
+    def _close_flow(self, flow: int) -> None:
+        """Admit nothing more to a flow."""
+
+    def _drain_flow(self, flow: int, timeout: float | None) -> None:
+        """Close a flow and let it finish; what nobody pulls is dropped."""
+
+    def _stop_flow(self, flow: int) -> None:
+        """Close a flow and cancel what waits and runs in it."""
+
+    def _release_flow(self, flow: int) -> None:
+        """Nobody will ask for the flow any more."""
+
+    def _tally(self, flow: int) -> tuple[int, int, int, int, int, int]:
+        """``(pushed, pulled, failed, dropped, expired, cancelled)`` of a flow."""
 
     def _close(self, drain: bool, timeout: float | None) -> tuple[bool, int, list[int], bool]:
         """Close: ``(drained, cancelled, abandoned lanes, delivered)``."""

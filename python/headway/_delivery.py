@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
-
     from collections.abc import Callable
 
-    from headway._core import Bell, Deliveries, InferenceFuture, Pulled, Session
+    from headway._core import Bell, Deliveries, InferenceFuture, Session
+    from headway._sample import Pulled
 
 
 #: Seconds after which a callback is called slow, once for each of them.

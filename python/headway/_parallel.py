@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,7 @@ class Deadline:
 
 
 def window(max_concurrency: int | None, cores: int) -> int:
-    """How many requests are in flight: with a limit below the lanes exactly that many, else enough to keep lanes busy."""
+    """How many requests are in flight: a limit below the lanes is kept, else enough to keep the lanes busy."""
     if max_concurrency is None:
         return 2 * cores
     if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
@@ -64,7 +65,9 @@ def run_list(feeds: Iterable[Any], submit: Submit, timeout: float | None, ahead:
     return results
 
 
-async def arun_list(feeds: Iterable[Any], submit: Submit, timeout: float | None, ahead: int) -> list[list[Any]]:
+async def arun_list(
+    feeds: Iterable[Any], submit: Submit, timeout: float | None, ahead: int
+) -> list[list[Any]]:
     """Like ``run_list``, without blocking the event loop."""
     deadline = Deadline(timeout)
     flying: deque[InferenceFuture] = deque()
@@ -95,7 +98,7 @@ def pieces(size: int, lanes: int, fixed: int | None) -> list[slice]:
         return [slice(start, start + fixed) for start in range(0, size, fixed)]
     count = max(1, min(lanes, size))
     edges = [size * place // count for place in range(count + 1)]
-    return [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def join(parts: Sequence[Sequence[Any]]) -> list[Any]:

@@ -8,6 +8,9 @@ from typing import Any
 from headway._errors import Dropped
 from headway._metrics import Timing
 
+#: What the native core gives for a pull: sample, outputs, error, timing, and how many a gap stands for.
+Pulled = tuple[Any, Any, "BaseException | None", tuple[float, "float | None", "float | None"], int]
+
 
 @dataclass(slots=True)
 class Sample:

@@ -30,7 +30,9 @@ def zeros(inputs: Sequence[NodeArg]) -> dict[str, Any]:
     for node in inputs:
         word = node.type.removeprefix("tensor(").removesuffix(")")
         if word not in _DTYPES:
-            raise InputError(f"warmup: pass feeds=[...]; zeros of type {node.type} for {node.name!r} cannot be made up")
+            raise InputError(
+                f"warmup: pass feeds=[...]; zeros of type {node.type} for {node.name!r} cannot be made up"
+            )
         shape = [dim if isinstance(dim, int) else 1 for dim in node.shape]
         feed[node.name] = np.zeros(shape, _DTYPES[word])
     return feed

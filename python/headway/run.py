@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from headway._errors import Dropped, EndOfStream, QueueFull, SessionClosed
 from headway._metrics import Timing
 from headway._options import Overflow
-from headway._sample import Sample
+from headway._sample import Pulled, Sample
 
 if TYPE_CHECKING:
-    from headway.session import InferenceSession
+    from headway._conventions import Conventions
 
 Preset = Literal["realtime", "balanced", "reliable"]
 
@@ -78,7 +78,7 @@ class Run:
 
     def __init__(
         self,
-        session: InferenceSession,
+        session: Conventions,
         bounds: Bounds,
         output_names: Sequence[str] | None,
         timeout: float | None,
@@ -149,10 +149,20 @@ class Run:
     ) -> int:
         if self._closed:
             raise SessionClosed("the run's input is closed")
-        sample = Sample(None, next(self._frame_ids), stream_id, pts_ns, {} if attributes is None else attributes)
+        sample = Sample(
+            None, next(self._frame_ids), stream_id, pts_ns, {} if attributes is None else attributes
+        )
         call: dict[str, Any] = {} if self._timeout is None else {"timeout": self._timeout}
         ticket, kept = self._session._push(
-            self._flow, feed, self._outputs, sample, block=block, room=room, priority=priority, stream=stream_id, **call
+            self._flow,
+            feed,
+            self._outputs,
+            sample,
+            block=block,
+            room=room,
+            priority=priority,
+            stream=stream_id,
+            **call,
         )
         return ticket if kept or block else 0
 
@@ -193,7 +203,7 @@ class Run:
 
         return self._sample(await await_output(self._session, self._flow))
 
-    def _sample(self, pulled: tuple[Any, Any, BaseException | None, tuple[Any, ...], int]) -> Sample:
+    def _sample(self, pulled: Pulled) -> Sample:
         sample, outputs, error, timing, count = pulled
         if count:
             gap = Dropped(f"{count} dropped: the flow was full")

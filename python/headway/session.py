@@ -19,9 +19,9 @@ from headway._options import Hint, Overflow, SessionOptions, plan
 from headway._providers import MissingProvider, Provider, ProviderReport
 
 if TYPE_CHECKING:
-    from headway.testing import FakeEngine
     from headway._core import InferenceFuture
     from headway._options import RunOptions
+    from headway.testing import FakeEngine
 
 #: How long a worker or a waiting thread spins before it parks: waking an idle core costs about as much.
 _SPIN_SECONDS = 30e-6
@@ -112,7 +112,9 @@ class InferenceSession(Conventions):
         if on_missing_provider is not None:
             _one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
         if sess_options is not None and not isinstance(sess_options, SessionOptions):
-            raise TypeError(f"sess_options: expected headway.SessionOptions, got {type(sess_options).__name__}")
+            raise TypeError(
+                f"sess_options: expected headway.SessionOptions, got {type(sess_options).__name__}"
+            )
         if on_drop is not None and not callable(on_drop):
             raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
         workers = _at_least_one("workers", workers)
@@ -306,5 +308,10 @@ class InferenceSession(Conventions):
     def __del__(self) -> None:
         here, closing = self._state()
         if here and not closing:
-            warnings.warn(f"unclosed session {self!r}; use `with` or close()", ResourceWarning, source=self)
+            warnings.warn(
+                f"unclosed session {self!r}; use `with` or close()",
+                ResourceWarning,
+                stacklevel=1,
+                source=self,
+            )
             self._abandon()

@@ -398,7 +398,7 @@ def test_resubmitting_more_than_there_is_room_for(fake: Make) -> None:
 def test_not_callable(fake: Make) -> None:
     session, _ = fake()
     with pytest.raises(TypeError, match="callback: expected a callable, got int"):
-        session.run_async(None, X, 3)
+        session.run_async(None, X, 3)  # type: ignore[arg-type]
     assert session.stats().submitted == 0
 
 

@@ -256,7 +256,8 @@ threading.Thread(target=work).start()
 
 YOUNGER_HANDLER = """
 session = headway.InferenceSession(load("tiny"))
-pending = headway.InferenceSession(FakeEngine(held=True)).submit(X)
+other = headway.InferenceSession(FakeEngine(held=True))
+pending = other.submit(X)
 @atexit.register
 def handler():
     print(session.run(None, X)[0].tolist())

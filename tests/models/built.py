@@ -29,7 +29,7 @@ def tiny() -> bytes:
     """`y = x * x + x` on any number of rows of three."""
     info = helper.make_tensor_value_info
     nodes = [helper.make_node("Mul", ["x", "x"], ["square"]), helper.make_node("Add", ["square", "x"], ["y"])]
-    shape = ["rows", 3]
+    shape: list[str | int | None] = ["rows", 3]
     return _serialize(nodes, [info("x", TensorProto.FLOAT, shape)], [info("y", TensorProto.FLOAT, shape)])
 
 

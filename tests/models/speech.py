@@ -23,7 +23,7 @@ def recording() -> NDArray[np.float32]:
     with wave.open(str(path("speech.wav"))) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 1, 2)
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-    return samples.astype(np.float32) / 32768
+    return samples.astype(np.float32) / np.float32(32768)
 
 
 def silero_feeds(chunks: int, start: float = 0.0) -> Generator[dict[str, Any], list[Any], None]:

@@ -236,7 +236,7 @@ def buffers() -> list[Case]:
         Case("range", T.INT64, (None,), lambda: range(3), np.arange(3)),
         Case("whole floats for integers", T.INT64, (None,), lambda: [1.0, 2.0], np.array([1, 2])),
         Case("bools for integers", T.INT64, (None,), lambda: [True, False], np.array([1, 0])),
-        Case("no numbers", T.INT64, (None,), lambda: [], np.zeros(0, np.int64)),
+        Case("no numbers", T.INT64, (None,), list, np.zeros(0, np.int64)),
     ]
     if hasattr(np.dtypes, "StringDType"):
         kind = np.dtypes.StringDType()

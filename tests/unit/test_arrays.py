@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from .array_cases import ACCEPTED, GRID, REFUSED, Case, Shape, model_bytes
 from onnx import TensorProto, helper
 
 import headway
+
+from .array_cases import ACCEPTED, GRID, REFUSED, Case, Shape, model_bytes
 
 Sessions = Callable[..., Any]
 

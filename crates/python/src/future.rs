@@ -135,8 +135,11 @@ impl InferenceFuture {
     /// True while a lane runs it.
     fn running(&self, py: Python<'_>) -> PyResult<bool> {
         let _inside = life::inside(py);
+        if self.slot.is_ended() {
+            return Ok(false);
+        }
         self.check(py)?;
-        Ok(!self.slot.is_ended() && self.core.shared.is_running(&self.slot))
+        Ok(self.core.shared.is_running(&self.slot))
     }
 
     /// True when it was cancelled.

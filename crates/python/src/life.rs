@@ -58,6 +58,14 @@ pub(crate) fn check(generation: u64) -> Result<(), Error> {
     if EXITING.load(Ordering::Relaxed) {
         return Err(Error::new(ErrorKind::Closed, "the interpreter is exiting"));
     }
+    own(generation)
+}
+
+/// The part of [`check`] that also holds for `close`: the exit hook closes, and closing again is no mistake.
+///
+/// # Errors
+/// `Closed` when the session belongs to a parent process.
+pub(crate) fn own(generation: u64) -> Result<(), Error> {
     if timer::generation() != generation {
         let text = "the session was created in another process (before a fork); create a new one here";
         return Err(Error::new(ErrorKind::Closed, text));

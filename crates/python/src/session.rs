@@ -344,7 +344,7 @@ impl Session {
         timeout: Option<f64>,
     ) -> PyResult<(bool, u64, Vec<usize>, bool)> {
         let core = self.core(py)?;
-        core.enter(py)?;
+        life::own(core.generation).map_err(|error| core.raise(py, &error))?;
         let timeout = timeout.map(Deadline::seconds).transpose()?;
         let delivering = wait::delivers(&core);
         let done = life::away(py, || close(&core, drain, timeout, delivering));
