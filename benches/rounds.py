@@ -15,8 +15,8 @@ T = TypeVar("T")
 QUIET = 0.05
 """What others may use of one core during a round."""
 
-TRIES = 6
-"""Times the rounds wanted, after which the least disturbed are taken as they are."""
+PATIENCE = 35.0
+"""Seconds to wait for quiet rounds, after which the least disturbed are taken as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ def collect(effort: Effort, measure: Callable[[int], T]) -> Collected[T]:
     measure(0)
     others = _Others()
     found: list[tuple[float, int, T]] = []
-    tries = effort.rounds if effort.quick else TRIES * effort.rounds
-    for number in range(1, tries + 1):
+    until = perf_counter() + (0 if effort.quick else PATIENCE)
+    while sum(share <= QUIET for share, _, _ in found) < effort.rounds:
+        if len(found) >= effort.rounds and perf_counter() > until:
+            break
+        number = len(found) + 1
         others.look()
         value = measure(number)
-        share = others.look()
-        found.append((share, number, value))
-        if sum(share <= QUIET for share, _, _ in found) == effort.rounds:
-            break
-        if share > QUIET and not effort.quick:
+        found.append((others.look(), number, value))
+        if found[-1][0] > QUIET and not effort.quick:
             sleep(0.5)
     kept = sorted(found, key=lambda one: one[:2])[: effort.rounds]
     return Collected([value for _, _, value in kept], kept[-1][0], len(found) - len(kept))

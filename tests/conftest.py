@@ -46,7 +46,9 @@ def leaks(tiny: bytes) -> Iterator[None]:
     gc.collect()
 
     def left() -> list[str]:
-        return [name for name in map(thread_name, thread_ids() - threads) if name not in {*_PERMANENT, "gone"}]
+        return [
+            name for name in map(thread_name, thread_ids() - threads) if name not in {*_PERMANENT, "gone"}
+        ]
 
     until(lambda: not left(), f"the end of the threads {left()}")
     until(lambda: not descriptors() - files, f"the end of the descriptors {descriptors() - files}")

@@ -30,7 +30,9 @@ def _serialize(graph: onnx.GraphProto) -> bytes:
 def tiny_model() -> bytes:
     """`y = x + x`, one row of three."""
     row = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3)) for name in ("x", "y")]
-    return _serialize(helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "tiny", row[:1], row[1:]))
+    return _serialize(
+        helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "tiny", row[:1], row[1:])
+    )
 
 
 def loop_model() -> bytes:
@@ -74,7 +76,13 @@ def gather_model() -> bytes:
 
 def accounted(counters: headway.Counters) -> int:
     """The right side of the sum that `submitted` always equals."""
-    ended = counters.done + counters.failed + sum(counters.dropped.values()) + counters.expired + counters.cancelled
+    ended = (
+        counters.done
+        + counters.failed
+        + sum(counters.dropped.values())
+        + counters.expired
+        + counters.cancelled
+    )
     return ended + counters.waiting + counters.running + counters.undelivered
 
 

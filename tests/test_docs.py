@@ -88,4 +88,6 @@ def test_architecture_names_tests_that_exist() -> None:
     named = re.findall(r"`([\w/.]+)::(\w+)`", text)
     assert named
     for file, test in named:
-        assert re.search(rf"\b(fn|def) {test}\(", (ROOT / file).read_text(encoding="utf-8")), f"{file}::{test}"
+        assert re.search(rf"\b(fn|def) {test}\(", (ROOT / file).read_text(encoding="utf-8")), (
+            f"{file}::{test}"
+        )

@@ -78,6 +78,15 @@ def test_python_callable() -> None:
     assert counts["submitted"] == 8 == counts["done"] + counts["cancelled"]
 
 
+def test_run_inference_async(tmp_path: Path) -> None:
+    nodes = ("GlobalAveragePool", "x", "pooled"), ("Flatten", "pooled", "y")
+    lines = run(
+        "run_inference_async", "--model", write_model(tmp_path / "mean.onnx", [1, 3, 224, 224], *nodes)
+    )
+    assert lines[:4] == [f"frame {number}: top1=0" for number in range(4)]
+    assert lines[4:] == ["pushed=4 pulled=4 dropped=0 failed=0", "[OK]"]
+
+
 def test_every_example_is_run_here() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in FOLDER.glob("*.py")} <= tested

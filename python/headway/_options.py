@@ -30,6 +30,8 @@ class ExecutionMode(enum.IntEnum):
 class _Entries:
     """Config entries: text keys and values that the engine reads."""
 
+    # A misspelt option raises instead of being ignored.
+    __slots__ = ("_entries",)
     _owner = "SessionOptions"
 
     def __init__(self) -> None:
@@ -57,7 +59,6 @@ class SessionOptions(_Entries):
         "_custom_ops",
         "_dims_by_denotation",
         "_dims_by_name",
-        "_entries",
         "enable_cpu_mem_arena",
         "enable_mem_pattern",
         "enable_profiling",
@@ -145,7 +146,7 @@ class RunOptions(_Entries):
     """Options of one request; names and defaults as in ``onnxruntime.RunOptions``."""
 
     _owner = "RunOptions"
-    __slots__ = ("_entries", "log_severity_level", "log_verbosity_level", "logid", "terminate")
+    __slots__ = ("log_severity_level", "log_verbosity_level", "logid", "terminate")
 
     def __init__(self) -> None:
         super().__init__()

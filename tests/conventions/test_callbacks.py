@@ -69,7 +69,12 @@ def test_an_expired_request_keeps_its_place(fake: Make) -> None:
     assert assert_conserved(session).undelivered == 2
     assert seen.answers == []
     engine.open()
-    assert [(number, bool(err)) for _, number, err in seen.wait()] == [(0, False), (1, True), (2, False), (3, True)]
+    assert [(number, bool(err)) for _, number, err in seen.wait()] == [
+        (0, False),
+        (1, True),
+        (2, False),
+        (3, True),
+    ]
 
 
 def test_order_is_kept_per_stream(fake: Make) -> None:
@@ -110,7 +115,14 @@ def test_raising_callback(fake: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     caught: list[Any] = []
 
     def hook(args: Any) -> None:
-        caught.append((args.exc_type, str(args.exc_value), args.exc_traceback.tb_next.tb_frame.f_code.co_name, args.object))
+        caught.append(
+            (
+                args.exc_type,
+                str(args.exc_value),
+                args.exc_traceback.tb_next.tb_frame.f_code.co_name,
+                args.object,
+            )
+        )
 
     monkeypatch.setattr(sys, "unraisablehook", hook)
     session, _ = fake(held=False, queue_depth=8)
@@ -150,7 +162,9 @@ def test_raising_hook_does_not_end_delivery(fake: Make, monkeypatch: pytest.Monk
     assert session.stats().callback_errors == 1
 
 
-def test_raising_callback_with_pythons_own_hook(fake: Make, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_raising_callback_with_pythons_own_hook(
+    fake: Make, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     session, _ = fake(held=False)
     seen = Recorder(1)

@@ -169,7 +169,9 @@ def test_done_callback_when_it(how: str, fake: Make) -> None:
 @pytest.mark.parametrize("late", [False, True])
 def test_done_callback_that_raises(late: bool, fake: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     caught: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda args: caught.append((args.exc_type, str(args.exc_value), args.object)))
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda args: caught.append((args.exc_type, str(args.exc_value), args.object))
+    )
     session, engine = fake()
 
     def wrong(_: object) -> None:
@@ -293,7 +295,8 @@ def test_room_is_waited_for_without_blocking_the_loop(fake: Make) -> None:
         assert not submitting.done()
         engine.open()
         await (await submitting)
-        return await asyncio.gather(*tasks)
+        results: list[Any] = await asyncio.gather(*tasks)
+        return results
 
     assert len(asyncio.run(main())) == 20
     assert assert_conserved(session).done == 21

@@ -181,7 +181,9 @@ CASES = {
     "expired running, stubborn": Case(expired_running, D, {"submitted": 1, "expired": 1}, {}, RAN, False),
     "cancelled waiting": Case(cancelled_waiting, C, {"submitted": 2, "cancelled": 2}),
     "cancelled running": Case(cancelled_running, C, {"submitted": 1, "cancelled": 1}),
-    "cancelled running, stubborn": Case(cancelled_stubborn, C, {"submitted": 1, "cancelled": 1}, can_cancel=False),
+    "cancelled running, stubborn": Case(
+        cancelled_stubborn, C, {"submitted": 1, "cancelled": 1}, can_cancel=False
+    ),
     "closed": Case(closed, headway.SessionClosed, {"rejected": 1}),
     "closed waiting": Case(closed_waiting, C, {"submitted": 2, "cancelled": 2}),
     "closed running": Case(closed_running, C, {"submitted": 1, "cancelled": 1}),
@@ -225,7 +227,9 @@ def test_outcome(name: str, way: str, fake: Make) -> None:
         assert output.tolist() == X.tolist()
     elif way == "try_submit" and case.ends is headway.QueueFull:
         assert type(outcome) is Refusal
-    elif way == "run_async" and not issubclass(case.ends, headway.InputError | headway.QueueFull | headway.SessionClosed):
+    elif way == "run_async" and not issubclass(
+        case.ends, headway.InputError | headway.QueueFull | headway.SessionClosed
+    ):
         # A callback is told in words: in the same words.
         assert type(outcome) is Told
         by_future, _ = play(case, "submit", fake)
@@ -234,7 +238,9 @@ def test_outcome(name: str, way: str, fake: Make) -> None:
         assert type(outcome) is case.ends
         assert {name: getattr(outcome, name) for name in case.says} == case.says
         assert str(outcome)
-    assert {name: getattr(stats, name) for name in COUNTED} == {name: case.counts.get(name, 0) for name in COUNTED}
+    assert {name: getattr(stats, name) for name in COUNTED} == {
+        name: case.counts.get(name, 0) for name in COUNTED
+    }
     assert stats.dropped == ({"overflow": 1} if case.ends is headway.Dropped else {})
     assert stats.callback_errors == 0
 
@@ -312,4 +318,7 @@ def test_counted_under_its_stream(way: str, fake: Make) -> None:
     WAYS[way](session, X, stream=7).outcome()
     session.close()
     stats = assert_conserved(session)
-    assert {key: counters.done for key, counters in stats.streams.items() if key in ("camera", 7)} == {"camera": 1, 7: 1}
+    assert {key: counters.done for key, counters in stats.streams.items() if key in ("camera", 7)} == {
+        "camera": 1,
+        7: 1,
+    }

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import headway
 
-INTERPRETERS = [one for one in os.environ.get("HEADWAY_TEST_PYTHONS", "").split(os.pathsep) if one] or [sys.executable]
+INTERPRETERS = [one for one in os.environ.get("HEADWAY_TEST_PYTHONS", "").split(os.pathsep) if one] or [
+    sys.executable
+]
 """`HEADWAY_TEST_PYTHONS` names them, separated like `PATH`; each must have numpy, onnxruntime and this headway."""
 
 ROOT = Path(__file__).resolve().parents[2]

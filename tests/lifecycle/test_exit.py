@@ -180,7 +180,9 @@ PENDING = {
     "event loop": LOOP,
     "hammered tiny model": HAMMER.format(model='load("tiny"), hint="throughput"'),
     "hammered fake": HAMMER.format(model="FakeEngine()"),
-    "hammered callable": HAMMER.format(model='lambda feed: [feed["x"]], inputs=["x"], outputs=["y"], workers=2'),
+    "hammered callable": HAMMER.format(
+        model='lambda feed: [feed["x"]], inputs=["x"], outputs=["y"], workers=2'
+    ),
 }
 """Ends as soon as it is told to."""
 
@@ -298,7 +300,9 @@ calls = [
 ]
 """
 
-OLDER_USES = OLDER_CALLS.split("calls = [")[0] + """
+OLDER_USES = (
+    OLDER_CALLS.split("calls = [")[0]
+    + """
 def handler_body():
     assert ended.result()[0].tolist() == (2 * X).tolist()
     assert pending.done() and pending.cancelled() and not pending.running()
@@ -308,6 +312,7 @@ def handler_body():
     session.close()
 calls = [handler_body]
 """
+)
 
 
 def test_younger_atexit_handler_still_works(script: Script) -> None:

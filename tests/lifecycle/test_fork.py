@@ -27,7 +27,9 @@ def in_child(body):
     assert os.waitstatus_to_exitcode(status) == 0, status
 """
 
-BUSY = CHILD + """
+BUSY = (
+    CHILD
+    + """
 engine = FakeEngine(held=True)
 session = headway.InferenceSession(engine, workers=2, queue_depth=8)
 called = threading.Event()
@@ -35,6 +37,7 @@ session.run_async(None, X, lambda *answer: called.set())
 futures = [session.submit(X, timeout=1000) for _ in range(4)]
 engine.wait_running(2)
 """
+)
 
 PARENT_IS_FINE = """
 engine.open()
@@ -139,7 +142,9 @@ assert os.waitstatus_to_exitcode(status) == 6, status
 
 
 def test_forked_inside_a_callback(script: Script) -> None:
-    body = CHILD + """
+    body = (
+        CHILD
+        + """
 session = headway.InferenceSession(load("tiny"))
 done = threading.Event()
 def body():
@@ -153,11 +158,14 @@ assert done.wait(20)
 session.close()
 print("fine")
 """
+    )
     assert script(body) == (0, "fine\n", "")
 
 
 def test_forks_under_load(script: Script) -> None:
-    body = CHILD + """
+    body = (
+        CHILD
+        + """
 session = headway.InferenceSession(load("tiny"), workers=2)
 stop = False
 def hammer():
@@ -178,12 +186,13 @@ stats = session.stats()
 assert stats.submitted == stats.done
 print("fine")
 """
+    )
     assert script(body, timeout=50) == (0, "fine\n", "")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(method: str, script: Script) -> None:
-    body = f"""
+    body = """
 import multiprocessing
 def work(number):
     with headway.InferenceSession(FakeEngine()) as mine:

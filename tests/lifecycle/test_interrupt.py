@@ -41,9 +41,13 @@ print("usable")
 
 CALLS = {
     "run": FRAME.format(setup=FAKE + READY_FAKE, call="session.run(None, X)", after=USABLE),
-    "result": FRAME.format(setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)", call="future.result()", after=USABLE),
+    "result": FRAME.format(
+        setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)", call="future.result()", after=USABLE
+    ),
     "result with a timeout": FRAME.format(
-        setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)", call="future.result(timeout=100)", after=USABLE
+        setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)",
+        call="future.result(timeout=100)",
+        after=USABLE,
     ),
     "submit": FRAME.format(
         setup=FAKE + READY_FAKE + "\nfuture = session.submit(X)\nengine.wait_running(1)\nsession.submit(X)",
@@ -118,8 +122,10 @@ def test_interrupted(name: str, script: Script) -> None:
 
 @pytest.mark.timeout(60)
 def test_interrupt_that_nobody_catches(script: Script) -> None:
-    ended = script(FRAME.format(setup=FAKE + READY_FAKE, call="session.run(None, X)", after="").replace(
-        "except KeyboardInterrupt", "except ZeroDivisionError"
-    ))
+    ended = script(
+        FRAME.format(setup=FAKE + READY_FAKE, call="session.run(None, X)", after="").replace(
+            "except KeyboardInterrupt", "except ZeroDivisionError"
+        )
+    )
     assert ended.status == -2
     assert ended.err.rstrip().endswith("KeyboardInterrupt")

@@ -23,7 +23,7 @@ pub struct Load {
     pub depth: usize,
     /// Callers already waiting for room.
     pub line: usize,
-    /// Requests that ended without running (dropped, expired, cancelled) and wait for their callbacks.
+    /// Requests that ended without running (dropped, expired, cancelled) and wait for their callbacks or to be pulled.
     pub notices: usize,
 }
 

@@ -16,6 +16,7 @@ impl Shared {
                 break;
             }
             if state.delivery_over() {
+                state.deaf = true;
                 return false;
             }
             state.listening = true;

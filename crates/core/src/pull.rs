@@ -54,6 +54,11 @@ impl Shared {
         self.act(|state, _, _| state.await_output(flow, bell, number))
     }
 
+    /// Whoever waited with this bell and number does not wait any more.
+    pub fn forget_output(self: &Arc<Self>, flow: usize, bell: &std::sync::Arc<Bell>, number: u64) {
+        self.act(|state, _, _| state.forget_output(flow, bell, number));
+    }
+
     /// Cancels what waits and runs in the flow, closes it, and drops what was not pulled.
     pub fn stop_flow(self: &Arc<Self>, flow: usize) {
         self.act(|state, now, fx| state.stop_flow(flow, now, fx));
@@ -61,19 +66,31 @@ impl Shared {
 
     /// Closes the flow, lets it finish until `until` and drops what nobody pulls; then stops it.
     pub fn drain_flow(self: &Arc<Self>, flow: usize, until: Option<Instant>) {
+        self.begin_drain(flow);
+        if !self.wait_drained(flow, until) {
+            self.stop_flow(flow);
+        }
+    }
+
+    /// Closes the flow; from now on what nobody has pulled is dropped. Returns at once. Idempotent.
+    pub fn begin_drain(self: &Arc<Self>, flow: usize) {
         self.act(|state, now, fx| {
             state.close_flow(flow, fx);
             state.discard_flow(flow, now, fx);
         });
+    }
+
+    /// Waits until everything in the flow has ended and was handed over. False when the time is up.
+    pub fn wait_drained(self: &Arc<Self>, flow: usize, until: Option<Instant>) -> bool {
         let mut state = lock(&self.state);
         while !state.flow_is_empty(flow) {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                drop(state);
-                return self.stop_flow(flow);
+                return false;
             }
             state = wait(&self.pull_bell, state, left);
         }
+        true
     }
 
     /// Closes the flow; its number is given out again once it is empty.

@@ -171,6 +171,12 @@ impl Shared {
         self.act(|state, now, fx| state.offer(request, manner, now, fx))
     }
 
+    /// From now on somebody takes on a callers' lane, which then runs what any lane may run. False when somebody
+    /// does already, or the session closes.
+    pub fn staff(self: &Arc<Self>, lane: usize) -> bool {
+        self.act(|state, _, _| state.staff(lane))
+    }
+
     /// Counts a call that raised before it reached the flow.
     pub fn reject(self: &Arc<Self>) {
         self.act(|state, _, _| state.counters.rejected += 1);
@@ -264,7 +270,7 @@ impl Shared {
                     return None;
                 }
                 // Nothing was decided, or expired requests were ended on the way: tell their callers first.
-                Turn::Park if fx.fills.is_empty() && fx.wake.is_empty() && !fx.deliver => {
+                Turn::Park if fx.is_idle() => {
                     state = wait(&self.lane_bells[lane], state, None);
                 }
                 Turn::Park => {
@@ -348,7 +354,9 @@ impl Shared {
 
     /// Counters, lanes and times, taken together under the lock.
     pub fn stats(self: &Arc<Self>) -> crate::stats::Stats {
-        self.act(|state, now, _| crate::stats::Stats::of(state, now))
+        let (mut stats, histograms) = self.act(|state, now, _| crate::stats::Stats::of(state, now));
+        stats.summarise(&histograms);
+        stats
     }
 
     /// Every lane's line in `stats`.

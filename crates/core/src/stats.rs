@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::metrics::{Counters, Summary};
 use crate::request::{StreamKey, Time};
 use crate::runtime::Shared;
-use crate::state::{LaneStats, State};
+use crate::state::{Histograms, LaneStats, State};
 
 /// What `stats()` shows.
 #[derive(Debug, Clone)]
@@ -31,17 +31,27 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn of(state: &State, now: Time) -> Self {
-        Stats {
+    /// What is taken under the lock; the histograms are copied, to be summarised without it.
+    pub(crate) fn of(state: &State, now: Time) -> (Self, Histograms) {
+        let none = Summary::default();
+        let stats = Stats {
             counters: state.counters.clone(),
             streams: state.keys.iter().map(|(key, counters)| (key.clone(), counters.clone())).collect(),
             folded: state.keys.folded.clone(),
             lanes: Shared::lane_lines(state, now),
-            queue: state.histograms.queue.summary(),
-            run: state.histograms.run.summary(),
-            delivery: state.histograms.delivery.summary(),
-            total: state.histograms.total.summary(),
+            queue: none,
+            run: none,
+            delivery: none,
+            total: none,
             uptime: now,
-        }
+        };
+        (stats, state.histograms.clone())
+    }
+
+    pub(crate) fn summarise(&mut self, histograms: &Histograms) {
+        self.queue = histograms.queue.summary();
+        self.run = histograms.run.summary();
+        self.delivery = histograms.delivery.summary();
+        self.total = histograms.total.summary();
     }
 }

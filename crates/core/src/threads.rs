@@ -44,7 +44,7 @@ impl Threads {
             (state.config.workers, state.lanes.len())
         };
         for lane in workers..lanes {
-            if !shared.act(|state, _, _| state.staff(lane)) {
+            if !shared.staff(lane) {
                 continue;
             }
             let flow = Arc::clone(shared);
@@ -52,7 +52,7 @@ impl Threads {
             match builder.spawn(move || worker::work(&flow, lane)) {
                 Ok(handle) => self.handles.push((lane, handle)),
                 // Without a thread the lane stays what it was: the other lanes do the work.
-                Err(_) => shared.act(|state, _, _| state.unstaff(lane)),
+                Err(_) => shared.act(|state, _, fx| state.unstaff(lane, fx)),
             }
         }
     }

@@ -7,6 +7,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::errors_in::DoorError;
 use crate::graveyard::PyOwner;
+use crate::once::cached;
 
 static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -25,9 +26,7 @@ fn kind_name(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
 
 /// The exception for an error of the core; `_errors.from_core` chooses the class.
 pub(crate) fn exception(py: Python<'_>, error: &Error, engine: &str) -> PyResult<Py<PyBaseException>> {
-    let make = MAKE.get_or_try_init(py, || {
-        Ok::<_, PyErr>(py.import("headway._errors")?.getattr("from_core")?.unbind())
-    })?;
+    let make = cached(py, &MAKE, || Ok(py.import("headway._errors")?.getattr("from_core")?.unbind()))?;
     let (kind, detail) = kind_name(error.kind);
     let cause = error.payload.as_ref().and_then(|payload| payload.downcast_ref::<PyOwner>());
     let cause = cause.and_then(PyOwner::object).map(|object| object.clone_ref(py));

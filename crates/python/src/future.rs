@@ -15,6 +15,7 @@ use crate::bell::Bell;
 use crate::callback::{self, Callback};
 use crate::core::Core;
 use crate::graveyard::{PyOwner, drain_graveyard};
+use crate::once::cached;
 use crate::submit::Deadline;
 use crate::{errors, life, outputs, wait};
 
@@ -213,9 +214,8 @@ impl InferenceFuture {
         static AWAIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = slf.py();
         let _inside = life::inside(py);
-        let wait = AWAIT.get_or_try_init(py, || {
-            Ok::<_, PyErr>(py.import("headway._delivery")?.getattr("await_future")?.unbind())
-        })?;
+        let wait =
+            cached(py, &AWAIT, || Ok(py.import("headway._delivery")?.getattr("await_future")?.unbind()))?;
         wait.bind(py).call1((slf,))?.call_method0("__await__")
     }
 

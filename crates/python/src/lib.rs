@@ -20,6 +20,7 @@ mod future;
 mod graveyard;
 mod life;
 mod model;
+mod once;
 mod outputs;
 mod pyfeed;
 mod run;

@@ -20,6 +20,9 @@ use crate::life::{away, inside};
 use crate::testing::{FakeControl, ManualClock};
 use crate::{errors, submit};
 
+/// A fake engine's input or output: name, ONNX's number of its dtype, shape (`None` where any length will do).
+type NodeSpec = (String, i32, Option<Vec<Option<i64>>>);
+
 /// A loaded engine on its way into a session, which takes it out.
 #[pyclass(frozen, module = "headway._core")]
 pub(crate) struct Model {
@@ -69,13 +72,13 @@ impl Model {
     #[staticmethod]
     #[pyo3(signature = (inputs, outputs, *, can_cancel, held, clock))]
     fn fake(
-        inputs: Vec<(String, i32, Option<Vec<Option<i64>>>)>,
-        outputs: Vec<(String, i32, Option<Vec<Option<i64>>>)>,
+        inputs: Vec<NodeSpec>,
+        outputs: Vec<NodeSpec>,
         can_cancel: bool,
         held: bool,
         clock: Option<Py<ManualClock>>,
     ) -> PyResult<(Self, FakeControl)> {
-        let nodes = |list: Vec<(String, i32, Option<Vec<Option<i64>>>)>| -> PyResult<Vec<NodeInfo>> {
+        let nodes = |list: Vec<NodeSpec>| -> PyResult<Vec<NodeInfo>> {
             list.into_iter().map(|(name, dtype, dims)| node(name, dtype, dims)).collect()
         };
         let info = ModelInfo { inputs: nodes(inputs)?, outputs: nodes(outputs)?, ..ModelInfo::default() };

@@ -13,11 +13,12 @@ use pyo3::sync::PyOnceLock;
 use crate::core::Core;
 use crate::errors_in::bad_input;
 use crate::graveyard::{PyOwner, drain_graveyard};
+use crate::once::cached;
 use crate::{errors, life};
 
 fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let module = MODULE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("headway._callable")?.unbind()))?;
+    let module = cached(py, &MODULE, || Ok(py.import("headway._callable")?.unbind()))?;
     module.bind(py).getattr(name)
 }
 

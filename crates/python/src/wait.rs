@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use headway_core::runtime::Waiting;
 use headway_core::slot::{Milestone, Seen, SlotRef};
 use headway_core::timer;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
 
 use crate::core::{Core, Kind};
 use crate::life::away;
+use crate::once::cached;
 
 /// How often a waiting main thread looks for signals.
 const SIGNAL_TICK: Duration = Duration::from_millis(50);
@@ -53,11 +56,22 @@ pub(crate) fn delivers(core: &Core) -> bool {
 /// True on a thread whose event loop is running: it must never wait for room.
 pub(crate) fn in_event_loop(py: Python<'_>) -> bool {
     static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let running = RUNNING.get_or_try_init(py, || {
-        Ok::<_, PyErr>(py.import("_asyncio")?.getattr("_get_running_loop")?.unbind())
-    });
-    // Without asyncio in the process there is no loop to freeze.
-    running.and_then(|ask| ask.bind(py).call0()).is_ok_and(|running| !running.is_none())
+    let ask = match RUNNING.get(py) {
+        Some(ask) => ask,
+        None => match asyncio(py).and_then(|module| module.getattr("_get_running_loop").ok()) {
+            Some(ask) => RUNNING.get_or_init(py, || ask.unbind()),
+            None => return false,
+        },
+    };
+    ask.bind(py).call0().is_ok_and(|running| !running.is_none())
+}
+
+/// asyncio, if the program has imported it. Without it there is no loop to freeze, and importing it takes
+/// longer than most models.
+fn asyncio(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let find = || Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind());
+    cached(py, &MODULES, find).ok()?.bind(py).get_item(intern!(py, "_asyncio")).ok().flatten()
 }
 
 /// The main thread runs requests itself only when they are known to be quick, or Ctrl-C would wait for them.

@@ -14,6 +14,10 @@ pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the session is closed")
 }
 
+pub(super) fn input_closed() -> Error {
+    Error::new(ErrorKind::Closed, "the input is closed")
+}
+
 impl State {
     /// Offers a request to its flow. `Ok` holds its slot: admitted, in the line for room, or already ended.
     pub(crate) fn offer(
@@ -23,9 +27,11 @@ impl State {
         now: Time,
         fx: &mut Effects,
     ) -> Result<SlotRef, Error> {
-        let open = self.flows.get(manner.flow).filter(|flow| self.phase == Phase::Open && flow.open);
-        let Some((load, policy)) = open.map(|flow| (self.load(flow), flow.config.overflow)) else {
-            return Err(self.turn_away(request, manner, closed(), fx));
+        let flow = self.flows.get(manner.flow).filter(|_| self.phase == Phase::Open);
+        let (load, policy) = match flow {
+            Some(flow) if flow.open => (self.load(flow), flow.config.overflow),
+            Some(_) => return Err(self.turn_away(request, manner, input_closed(), fx)),
+            None => return Err(self.turn_away(request, manner, closed(), fx)),
         };
         let expired = request.deadline.is_some_and(|deadline| deadline <= now);
         let decision = match admission::decide(policy, load, manner.patience) {
@@ -58,7 +64,7 @@ impl State {
             waiting: flow.queue.len(),
             depth: flow.config.queue_depth,
             line: flow.line.len(),
-            notices: self.notices,
+            notices: if flow.is_pulled() { flow.notices + self.told } else { self.notices },
         }
     }
 
@@ -276,7 +282,7 @@ pub(super) fn end_of(outcome: &Outcome) -> End {
 fn full(load: Load) -> Error {
     let Load { waiting, depth, notices, .. } = load;
     let text = match load.is_noticed() {
-        true => format!("no room: {notices} requests that ended without running wait for their callbacks"),
+        true => format!("no room: {notices} requests that ended without running are still to be handed over"),
         false => format!("the queue is full: {waiting} requests wait, queue_depth is {depth}"),
     };
     Error::new(ErrorKind::QueueFull, text)

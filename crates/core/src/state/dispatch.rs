@@ -104,6 +104,7 @@ impl State {
         while work.as_ref().is_none_or(|work| work.jobs.len() < self.config.max_batch) {
             let index = match self.urgent_next() {
                 Some(index) => index,
+                // Urgent work goes to the next free lane, whoever's; else these take only what any lane may run.
                 None if !self.lanes[lane].worker => match self.for_any_lane(|_| true) {
                     Some(index) => index,
                     None => break,
@@ -222,7 +223,7 @@ impl State {
             let (worker, parked) = (lane.worker, lane.parked);
             if !worker && self.callers > 0 && self.grant(number, now, fx) {
                 unclaimed -= 1;
-            } else if parked && (worker || self.for_any_lane(|_| true).is_some()) {
+            } else if parked && (worker || self.has_for_any_lane()) {
                 self.lanes[number].parked = false;
                 self.lanes[number].waking = true;
                 fx.wake.push(number);
@@ -243,6 +244,10 @@ impl State {
         })
     }
 
+    fn has_for_any_lane(&self) -> bool {
+        self.urgent_next().is_some() || self.for_any_lane(|_| true).is_some()
+    }
+
     /// Gives a callers' lane a thread of its own, for requests that any lane may run. False when it has one.
     pub(crate) fn staff(&mut self, lane: usize) -> bool {
         let slot = &mut self.lanes[lane];
@@ -251,9 +256,10 @@ impl State {
         free
     }
 
-    /// The thread did not come to be.
-    pub(crate) fn unstaff(&mut self, lane: usize) {
+    /// The thread did not come to be: nobody that closes waits for it.
+    pub(crate) fn unstaff(&mut self, lane: usize, fx: &mut Effects) {
         self.lanes[lane].staffed = false;
+        fx.settled = true;
     }
 
     /// Gives a callers' lane to the first waiting request whose own thread is parked on it.
@@ -354,6 +360,10 @@ impl State {
             self.lanes[lane].gone = true;
             fx.settled = true;
             return Turn::Leave;
+        }
+        if !self.lanes[lane].worker {
+            // While it was on its way it counted as the one who takes the work, which may not be for it.
+            self.kick(now, fx);
         }
         self.lanes[lane].parked = may_park;
         Turn::Park

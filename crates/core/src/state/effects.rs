@@ -29,6 +29,15 @@ pub(crate) struct Effects {
     pub(crate) arm: Option<Time>,
 }
 
+impl Effects {
+    /// True when nothing is to be done.
+    pub(crate) fn is_idle(&self) -> bool {
+        let told = self.fills.is_empty() && self.admits.is_empty() && self.refusals.is_empty();
+        let woken = self.wake.is_empty() && self.grants.is_empty() && self.rings.is_empty();
+        told && woken && !self.deliver && !self.pulls && !self.settled && self.arm.is_none()
+    }
+}
+
 /// What is dropped without the lock: it may belong to the door.
 #[derive(Default)]
 pub(crate) struct Trash {

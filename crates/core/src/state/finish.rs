@@ -3,7 +3,7 @@
 use super::admit::end_of;
 use super::{Delivery, Effects, Phase, Running, State};
 use crate::engine::Job;
-use crate::error::{Error, ErrorKind};
+use crate::error::{DropReason, Error, ErrorKind};
 use crate::metrics::End;
 use crate::request::{Outcome, Ticket, Time, Timing};
 use crate::schedule::KeyId;
@@ -23,7 +23,7 @@ pub(super) struct Settled {
 }
 
 /// An ending that costs its caller nothing: nothing but the count of notices bounds how many there are.
-fn is_notice(end: End) -> bool {
+pub(super) fn is_notice(end: End) -> bool {
     !matches!(end, End::Done | End::Failed)
 }
 
@@ -56,30 +56,15 @@ impl State {
     pub(super) fn settle(&mut self, settled: &Settled, slot: Option<&SlotRef>, fx: &mut Effects) {
         let Settled { ticket, key, timing, .. } = *settled;
         let ended = timing.ended.unwrap_or(timing.submitted);
-        self.tell_drop(settled, slot, fx);
-        let Some(slot) = slot.filter(|_| settled.callback) else {
+        let pulled = self.flows[settled.flow].is_pulled();
+        let Some(slot) = slot.filter(|_| settled.callback || pulled) else {
+            self.tell_drop(settled, slot, fx);
             self.count(key, |counters| counters.end(settled.end));
             self.histograms.total.record(ended.saturating_sub(timing.submitted));
             self.release(key);
             return;
         };
-        if self.flows[settled.flow].is_pulled() {
-            let slot = SlotRef::clone(slot);
-            let delivery = Delivery {
-                slot,
-                ticket,
-                told: None,
-                end: settled.end,
-                key,
-                submitted: timing.submitted,
-                ended,
-            };
-            self.settle_pulled(settled, delivery, ended, fx);
-            return;
-        }
-        self.flows[0].undelivered += 1;
-        self.count(key, |counters| counters.undelivered += 1);
-        self.notices += usize::from(is_notice(settled.end));
+        self.tell_drop(settled, Some(slot), fx);
         let delivery = Delivery {
             slot: SlotRef::clone(slot),
             ticket,
@@ -89,6 +74,13 @@ impl State {
             submitted: timing.submitted,
             ended,
         };
+        if pulled {
+            self.settle_pulled(settled, delivery, ended, fx);
+            return;
+        }
+        self.flows[0].undelivered += 1;
+        self.count(key, |counters| counters.undelivered += 1);
+        self.notices += usize::from(is_notice(settled.end));
         if settled.ordered {
             self.reorder(settled, delivery);
         } else {
@@ -99,20 +91,28 @@ impl State {
 
     /// Has the delivery thread told of a drop, where somebody wants to know.
     fn tell_drop(&mut self, settled: &Settled, slot: Option<&SlotRef>, fx: &mut Effects) {
-        let (End::Dropped(reason), Some(slot), true) = (settled.end, slot, self.config.tell_drops) else {
+        let Timing { submitted, ended, .. } = settled.timing;
+        if let (End::Dropped(reason), Some(slot)) = (settled.end, slot) {
+            self.tell(slot, settled.ticket, reason, (submitted, ended.unwrap_or(submitted)), fx);
+        }
+    }
+
+    /// A delivery thread that has left cannot be told any more: outputs may be given up long after the close.
+    pub(super) fn tell(
+        &mut self,
+        slot: &SlotRef,
+        ticket: Ticket,
+        reason: DropReason,
+        (submitted, ended): (Time, Time),
+        fx: &mut Effects,
+    ) {
+        if !self.config.tell_drops || self.deaf {
             return;
-        };
-        let ended = settled.timing.ended.unwrap_or(settled.timing.submitted);
+        }
         self.notices += 1;
-        self.ready.push_back(Delivery {
-            slot: SlotRef::clone(slot),
-            ticket: settled.ticket,
-            told: Some(reason),
-            end: settled.end,
-            key: None,
-            submitted: settled.timing.submitted,
-            ended,
-        });
+        self.told += 1;
+        let (slot, end) = (SlotRef::clone(slot), End::Dropped(reason));
+        self.ready.push_back(Delivery { slot, ticket, told: Some(reason), end, key: None, submitted, ended });
         fx.deliver = true;
     }
 
@@ -222,6 +222,7 @@ impl State {
         self.delivering -= 1;
         self.notices -= usize::from(is_notice(delivery.end));
         if delivery.told.is_some() {
+            self.told -= 1;
             self.counters.callback_errors += u64::from(raised);
         } else {
             self.account(delivery, raised, now);

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::admit::closed;
+use super::admit::{closed, input_closed};
 use super::control::Early;
-use super::finish::Settled;
+use super::finish::{Settled, is_notice};
 use super::{Delivery, Effects, FlowConfig, Phase, State};
 use crate::bell::Bell;
 use crate::error::{DropReason, Error};
@@ -31,6 +31,8 @@ pub(crate) struct Flow {
     live: usize,
     /// Ended and not handed over.
     pub(super) undelivered: usize,
+    /// Those among the undelivered that never ran to their end: no lane and no depth bounds how many there are.
+    pub(super) notices: usize,
     /// What is not pulled is dropped: nobody will pull any more.
     discards: bool,
     counters: Counters,
@@ -70,6 +72,7 @@ impl Flow {
             outbox: pulled.then(VecDeque::new),
             live: 0,
             undelivered: 0,
+            notices: 0,
             discards: false,
             counters: Counters::default(),
             bells: Vec::new(),
@@ -109,8 +112,7 @@ impl State {
             return Err(closed());
         }
         let fresh = Flow::new(config, config.queue_depth, pulled);
-        let spent = |flow: &Flow| !flow.open && !flow.held && flow.is_empty();
-        match self.flows.iter().position(spent) {
+        match (0..self.flows.len()).find(|flow| self.is_spent(*flow)) {
             Some(flow) => {
                 self.flows[flow] = fresh;
                 Ok(flow)
@@ -122,12 +124,22 @@ impl State {
         }
     }
 
+    /// True when nobody asks for a flow any more and no request of it is left, on a lane least of all: a new flow
+    /// of the same number would get its outcome.
+    fn is_spent(&self, flow: usize) -> bool {
+        let state = &self.flows[flow];
+        let mut running = self.lanes.iter().flat_map(|lane| &lane.running);
+        let over = !state.open && !state.held && state.is_empty();
+        over && running.all(|one| one.flow != flow)
+            && self.entries.iter().flatten().all(|one| one.flow != flow)
+    }
+
     /// Admits nothing more to a flow; what waits in it still runs.
     pub(crate) fn close_flow(&mut self, flow: usize, fx: &mut Effects) {
         let Some(closing) = self.flows.get_mut(flow) else { return };
         closing.open = false;
         for index in std::mem::take(&mut closing.line) {
-            self.refuse(index, closed(), fx);
+            self.refuse(index, input_closed(), fx);
         }
         self.ring_pullers(flow, fx);
     }
@@ -152,17 +164,18 @@ impl State {
                 fx.trash.slots.push(delivery.slot);
             }
         }
+        self.kick(now, fx);
+        self.ring_pullers(flow, fx);
     }
 
     /// Cancels what waits and runs in a flow, closes it and discards what was not pulled.
     pub(crate) fn stop_flow(&mut self, flow: usize, now: Time, fx: &mut Effects) {
         self.close_flow(flow, fx);
-        let waiting: Vec<usize> = match self.flows.get(flow) {
-            Some(stopping) => stopping.queue.items().map(|item| item.index).collect(),
-            None => return,
-        };
-        for index in waiting {
-            self.end_waiting(index, Early::Cancelled.outcome(false), now, fx);
+        // Urgent ones stand in no flow's queue.
+        for index in 0..self.entries.len() {
+            if self.entries[index].as_ref().is_some_and(|entry| entry.flow == flow) {
+                self.end_waiting(index, Early::Cancelled.outcome(false), now, fx);
+            }
         }
         for lane in 0..self.lanes.len() {
             for position in 0..self.lanes[lane].running.len() {
@@ -173,7 +186,6 @@ impl State {
             }
         }
         self.discard_flow(flow, now, fx);
-        self.kick(now, fx);
     }
 
     /// A request of a pulled flow has its ticket.
@@ -197,11 +209,8 @@ impl State {
         let mut ready: Vec<Output> = Vec::new();
         let Some(order) = self.consumers.get_mut(&consumer) else { return };
         let dropped = matches!(settled.end, End::Dropped(_));
-        if dropped {
-            order.skip(settled.ticket);
-        } else {
-            order.fill(settled.ticket, delivery);
-        }
+        let placed = if dropped { order.skip(settled.ticket) } else { order.fill(settled.ticket, delivery) };
+        debug_assert!(placed, "a request of a pulled flow has a place in its order");
         while let Some((gap, item)) = order.pop() {
             if gap > 0 {
                 ready.push(Output::Gap(gap));
@@ -222,6 +231,7 @@ impl State {
             self.release(settled.key);
         } else {
             self.flows[flow].undelivered += 1;
+            self.flows[flow].notices += usize::from(is_notice(settled.end));
             self.count(settled.key, |counters| counters.undelivered += 1);
         }
         self.put_out(flow, ready, now, fx);
@@ -250,17 +260,27 @@ impl State {
         };
         if let Output::Item(delivery) = &output {
             self.hand_over(flow, delivery, now, fx);
+            self.move_line(flow, fx);
         }
+        // A gap taken away may be what held up the request that the order waits for, or the last before the end.
+        self.kick(now, fx);
+        self.ring_pullers(flow, fx);
         Pulled::Output(output)
     }
 
+    /// Counts an output as its consumer's. Starts nothing: an ending may hand over while its lane is being filled.
     fn hand_over(&mut self, flow: usize, delivery: &Delivery, now: Time, fx: &mut Effects) {
         let end = match delivery.end {
-            End::Done if self.flows[flow].discards => End::Dropped(DropReason::Unpulled),
+            End::Done if self.flows[flow].discards => {
+                let times = (delivery.submitted, delivery.ended);
+                self.tell(&delivery.slot, delivery.ticket, DropReason::Unpulled, times, fx);
+                End::Dropped(DropReason::Unpulled)
+            }
             end => end,
         };
         self.flows[flow].live -= 1;
         self.flows[flow].undelivered -= 1;
+        self.flows[flow].notices -= usize::from(is_notice(delivery.end));
         self.flows[flow].counters.end(end);
         self.count(delivery.key, |counters| {
             counters.undelivered -= 1;
@@ -269,9 +289,6 @@ impl State {
         self.histograms.delivery.record(now.saturating_sub(delivery.ended));
         self.histograms.total.record(now.saturating_sub(delivery.submitted));
         self.release(delivery.key);
-        self.kick(now, fx);
-        self.ring_pullers(flow, fx);
-        self.look_at_end(fx);
     }
 
     /// Somebody who waits for a flow's output, or for its end, may want to look.
@@ -289,6 +306,13 @@ impl State {
             self.flows[flow].bells.push((std::sync::Arc::clone(bell), number));
         }
         !news
+    }
+
+    /// Whoever waited with this bell and number does not wait any more.
+    pub(crate) fn forget_output(&mut self, flow: usize, bell: &std::sync::Arc<Bell>, number: u64) {
+        if let Some(flow) = self.flows.get_mut(flow) {
+            flow.bells.retain(|(other, at)| *at != number || !std::sync::Arc::ptr_eq(other, bell));
+        }
     }
 
     /// True when the flow has an output or is over.

@@ -219,6 +219,10 @@ pub(crate) struct State {
     delivering: usize,
     /// Those among the undelivered that never ran to their end: dropped, expired, cancelled.
     notices: usize,
+    /// Those among them that only tell of a drop.
+    told: usize,
+    /// The delivery thread has left: nobody can be told of a drop any more.
+    pub(crate) deaf: bool,
     /// The delivery thread sleeps.
     pub(crate) listening: bool,
     deadlines: Deadlines,
@@ -255,6 +259,8 @@ impl State {
             ready: VecDeque::new(),
             delivering: 0,
             notices: 0,
+            told: 0,
+            deaf: false,
             listening: false,
             cut: 0,
             deadlines: Deadlines::default(),

@@ -13,7 +13,7 @@ use headway_core::metrics::Counters;
 use headway_core::request::{Inputs, Outcome, Request, StreamKey, Wanted};
 use headway_core::runtime::Shared;
 use headway_core::slot::SlotRef;
-use headway_core::state::{Config, Delivery, FlowConfig, Manner};
+use headway_core::state::{Config, Delivery, FlowConfig, Manner, Output, Pulled};
 use headway_core::stats::Stats;
 use headway_core::value::{Value, Values};
 use headway_core::worker::Work;
@@ -257,4 +257,46 @@ impl Bench {
 /// What work is to run.
 pub fn numbers(work: &Work) -> Vec<u64> {
     work.jobs.iter().map(|job| asked(&job.inputs)).collect()
+}
+
+/// The other end of a flow whose outcomes are pulled.
+impl Bench {
+    pub fn open_pulled(&self, queue_depth: usize, overflow: Overflow) -> usize {
+        self.flow.open_pulled(flow(queue_depth, overflow)).expect("open")
+    }
+
+    /// What a pull that does not wait finds: an outcome with its request's number, `gap n`, `nothing` or `end`.
+    pub fn pull(&self, flow: usize) -> String {
+        let pulled = self.flow.pull(flow, Some(std::time::Instant::now()));
+        self.stats();
+        match pulled {
+            Pulled::Output(Output::Item(delivery)) => {
+                let tags = delivery.slot.take_tags();
+                let number = tags[0].downcast_ref::<u64>().expect("a number");
+                format!("{number}: {}", outcome(&delivery.slot))
+            }
+            Pulled::Output(Output::Gap(count)) => format!("gap {count}"),
+            Pulled::Nothing => "nothing".into(),
+            Pulled::End => "end".into(),
+        }
+    }
+
+    /// Everything that can be pulled now, and what stands behind it.
+    pub fn pull_all(&self, flow: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            let one = self.pull(flow);
+            let over = one == "end" || one == "nothing";
+            all.push(one);
+            if over {
+                return all;
+            }
+        }
+    }
+}
+
+/// How many of a flow's requests have ended and were handed over.
+pub fn ended(counters: &Counters) -> u64 {
+    let dropped: u64 = counters.dropped.iter().sum();
+    counters.done + counters.failed + dropped + counters.expired + counters.cancelled
 }

@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 
 use super::view::ArrayView;
 use crate::errors_in::DoorError;
+use crate::once::cached;
 
 /// numpy's number of the strings of variable length (`numpy.dtypes.StringDType`).
 pub(super) const VSTRING: c_int = 2056;
@@ -157,13 +158,11 @@ pub(super) fn new_descr(py: Python<'_>, dtype: DType) -> Result<*mut PyArray_Des
 fn extension_descr(py: Python<'_>, dtype: DType) -> Result<&'static Py<PyAny>, DoorError> {
     static MADE: [PyOnceLock<Py<PyAny>>; EXTENSIONS.len()] = [const { PyOnceLock::new() }; EXTENSIONS.len()];
     let index = EXTENSIONS.iter().position(|&known| known == dtype).unwrap_or(0);
-    MADE[index].get_or_try_init(py, || {
-        let make = || -> PyResult<Py<PyAny>> {
-            let class = py.import("ml_dtypes")?.getattr(numpy_name(dtype))?;
-            Ok(py.import("numpy")?.getattr("dtype")?.call1((class,))?.unbind())
-        };
-        make().map_err(|reason| missing_extension(dtype, &reason))
-    })
+    let make = || {
+        let class = py.import("ml_dtypes")?.getattr(numpy_name(dtype))?;
+        Ok(py.import("numpy")?.getattr("dtype")?.call1((class,))?.unbind())
+    };
+    cached(py, &MADE[index], make).map_err(|reason| missing_extension(dtype, &reason))
 }
 
 fn missing_extension(dtype: DType, reason: &PyErr) -> DoorError {
