@@ -50,10 +50,8 @@ def _median_ms(call: Callable[[], object], count: int) -> float:
 
 def _steps_for(milliseconds: float) -> int:
     """How many steps take so long."""
-    sample = 200_000
-    return max(
-        1, round(sample * milliseconds / min(_median_ms(partial(_compute, sample), 3) for _ in range(3)))
-    )
+    sample = 50_000
+    return max(1, round(sample * milliseconds / _median_ms(partial(_compute, sample), 5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +123,19 @@ def _produce(frames: int, steps: int, submit: Submit) -> tuple[float, float]:
 
 
 def _round(
-    frames: int, steps: int, model: Callable[[], Any], contenders: dict[str, Submit], number: int
+    frames: int, share: float, model: Callable[[], Any], contenders: dict[str, Submit], number: int
 ) -> Round:
+    few = max(5, frames // 8)
+    # p follows m anew in every round: the clock of a shared core wanders, and p must stay on its side of m.
+    steps = _steps_for(share * _median_ms(model, few))
+
     def alone() -> tuple[float, float]:
-        few = max(5, frames // 8)
         return _median_ms(model, few), _median_ms(partial(_compute, steps), few)
 
     before = alone()
     found = {}
     for name in contenders if number % 2 else reversed(contenders):
         found[name] = _produce(frames, steps, contenders[name])
-    # The clock of a shared core wanders: what the parts take alone is looked at on both sides.
     m, p = (statistics.mean(pair) for pair in zip(before, alone(), strict=True))
     frame = {name: one for name, (one, _) in found.items()}
     latency = {name: one for name, (_, one) in found.items()}
@@ -165,12 +165,10 @@ def _of_model(model: models.Model, frames: int, effort: Effort, result: Result) 
         pool = stack.enter_context(ThreadPoolExecutor(1))
         run = partial(models.theirs(model).run, None, model.feed)
         contenders = {"headway": _headway(session, model.feed), "pool": _pool(pool, run)}
-        m = min(_median_ms(run, 10) for _ in range(3))
         for share in SHARES:
-            steps = _steps_for(share * m)
-            rounds = collect(effort, partial(_round, frames, steps, run, contenders))
+            rounds = collect(effort, partial(_round, frames, share, run, contenders))
             result.figures += _figures(model, share, rounds.values)
-            note(rounds, result.settings, f"{model.name}, p = {share:g} m")
+            note(rounds, result.settings)
 
 
 def measure(effort: Effort) -> Result:

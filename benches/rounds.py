@@ -95,8 +95,8 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def note(collected: Collected[Any], settings: dict[str, Any], what: str = "") -> None:
-    """Says in a result's settings how quiet the machine was."""
-    suffix = f" ({what})" if what else ""
-    settings[f"others' share of a core{suffix}"] = round(collected.others, 3)
-    settings[f"disturbed rounds thrown away{suffix}"] = collected.disturbed
+def note(collected: Collected[Any], settings: dict[str, Any]) -> None:
+    """Says in a result's settings how quiet the machine was: the worst of what was kept, the sum of what was not."""
+    others, disturbed = "others' share of a core", "disturbed rounds thrown away"
+    settings[others] = max(settings.get(others, 0.0), round(collected.others, 3))
+    settings[disturbed] = settings.get(disturbed, 0) + collected.disturbed

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def named(feed: Any, inputs: Sequence[NodeArg]) -> dict[str, Any]:
-    """The feed by name, as arrays. What is wrong with it beyond that, the session says when it is run."""
+    """The feed by name. What is wrong with it beyond that, the session says when it is run."""
     if isinstance(feed, Mapping):
         given = dict(feed)
     elif isinstance(feed, list | tuple) and len(feed) == len(inputs):
@@ -24,45 +24,56 @@ def named(feed: Any, inputs: Sequence[NodeArg]) -> dict[str, Any]:
         given = {inputs[0].name: feed}
     else:
         raise InputError(f"expected a feed of {len(inputs)} inputs ({[node.name for node in inputs]})")
-    return {name: np.asanyarray(value) for name, value in given.items()}
+    # A list stays one: the session gives it the model's dtype, numpy would give it another.
+    return {
+        name: value if isinstance(value, list | tuple | np.ndarray) else np.asanyarray(value)
+        for name, value in given.items()
+    }
 
 
-def batch_size(arrays: Mapping[str, Any]) -> int:
+def length(value: Any) -> int | None:
+    """How long axis 0 is; None without one."""
+    if isinstance(value, np.ndarray):
+        return value.shape[0] if value.ndim > 0 else None
+    return len(value)
+
+
+def batch_size(values: Mapping[str, Any]) -> int:
     """The length of axis 0 that all inputs with an axis share.
 
     Raises:
         InputError: They differ, or no input has an axis.
     """
-    sizes = {name: array.shape[0] for name, array in arrays.items() if array.ndim > 0}
+    sizes = {name: size for name, value in values.items() if (size := length(value)) is not None}
     if not sizes:
         raise InputError("run_batch: no input has an axis 0 to split")
     if len(set(sizes.values())) != 1:
         raise InputError(f"run_batch: the inputs differ in axis 0: {sizes}")
-    return int(next(iter(sizes.values())))
+    return next(iter(sizes.values()))
 
 
-def fixed_batch(inputs: Sequence[NodeArg], arrays: Mapping[str, Any]) -> int | None:
+def fixed_batch(inputs: Sequence[NodeArg], values: Mapping[str, Any]) -> int | None:
     """The batch size that the model's own axis 0 fixes, if it does."""
     for node in inputs:
-        if (
-            node.name in arrays
-            and arrays[node.name].ndim > 0
-            and node.shape
-            and isinstance(node.shape[0], int)
-        ):
+        split = node.name in values and length(values[node.name]) is not None
+        if split and node.shape and isinstance(node.shape[0], int) and node.shape[0] > 0:
             return node.shape[0]
     return None
 
 
 def split(feed: Any, inputs: Sequence[NodeArg], lanes: int) -> list[dict[str, Any]]:
-    """The feed in pieces along axis 0; inputs without an axis go whole into every piece."""
-    arrays = named(feed, inputs)
-    size = batch_size(arrays)
-    fixed = fixed_batch(inputs, arrays)
-    if fixed is not None and fixed > 0 and size % fixed:
-        raise InputError(f"run_batch: the model takes batches of {fixed}; {size} is no multiple of it")
-    cuts = pieces(size, lanes, fixed or None)
-    return [{name: array[cut] if array.ndim > 0 else array for name, array in arrays.items()} for cut in cuts]
+    """The feed in pieces along axis 0; inputs without an axis go whole into every piece.
+
+    Raises:
+        InputError: The inputs differ in axis 0, or the model's fixed batch size does not divide it.
+    """
+    values = named(feed, inputs)
+    cuts = pieces(batch_size(values), lanes, fixed_batch(inputs, values))
+    if len(cuts) == 1:
+        return [values]
+    return [
+        {name: value if length(value) is None else value[cut] for name, value in values.items()} for cut in cuts
+    ]
 
 
 __all__ = ["batch_size", "fixed_batch", "join", "named", "split"]

@@ -22,6 +22,7 @@ class Conventions(_core.Session):
     _depth: int
     _workers: int
     _engine: str
+    _overflow: str
     #: The one behind ``run_pipeline``, and the output names it was made for.
     _pipe: tuple[Pipeline, list[str] | None] | None = None
 
@@ -82,7 +83,14 @@ class Conventions(_core.Session):
         return astream(feeds, submit, self._ahead(depth), ordered, on_error)
 
     def _ahead(self, depth: int | None) -> int:
-        return self._workers + self._depth if depth is None else depth
+        return self._bound(self._workers + self._depth) if depth is None else min(depth, self._bound(depth))
+
+    def _bound(self, ahead: int) -> int:
+        """How many requests look-ahead may have in flight: where no room means a drop or an error, only as many as
+        find room by themselves."""
+        from headway._delivery import delivers
+
+        return ahead if self._overflow == "block" and not delivers() else min(ahead, self._depth)
 
     # ---- pipelines ---------------------------------------------------------------------------------------------
 
@@ -96,13 +104,18 @@ class Conventions(_core.Session):
         """
         from headway._pipeline import Pipeline
 
-        def submit(feed: Any) -> InferenceFuture:
-            return self._line_up(feed, output_names, bounded=False, **call)
+        def submit(feed: Any, **own: Any) -> InferenceFuture:
+            return self._line_up(feed, output_names, bounded=False, **{**call, **own})
 
-        return Pipeline(submit, depth, self._drop)
+        return Pipeline(submit, depth, self._bound(depth), self._drop)
 
     def run_pipeline(
-        self, input_feed: Any, depth: int = 3, reset: bool = False, output_names: Sequence[str] | None = None
+        self,
+        input_feed: Any,
+        depth: int = 3,
+        reset: bool = False,
+        output_names: Sequence[str] | None = None,
+        **call: Any,
     ) -> list[Any] | None:
         """Queue a frame; the outputs of the frame ``depth`` calls earlier, None while the first ``depth`` calls fill.
 
@@ -110,7 +123,8 @@ class Conventions(_core.Session):
             input_feed: A dict by input name, a list in input order, or one array.
             depth: Frames in flight. A new depth ends what was pending as dropped("pipeline_reset").
             reset: End what was pending before this frame.
-            output_names: Wanted outputs in this order; None for all.
+            output_names: Wanted outputs in this order; None for all. Other ones reset as a new depth does.
+            **call: ``timeout``, ``priority``, ``stream``, ``run_options`` of this frame.
 
         Raises:
             What ended the frame whose result this call would have returned, after the new frame is queued.
@@ -118,10 +132,12 @@ class Conventions(_core.Session):
         wanted = None if output_names is None else list(output_names)
         pipe = self._pipe
         if pipe is None or pipe[1] != wanted or reset or pipe[0].depth != depth:
+            # A depth that makes no sense is refused before anything that is pending is lost.
+            fresh = self.pipeline(depth, output_names=wanted)
             if pipe is not None:
                 pipe[0].reset()
-            pipe = self._pipe = (self.pipeline(depth, output_names=wanted), wanted)
-        frame = pipe[0].push(input_feed)
+            pipe = self._pipe = (fresh, wanted)
+        frame = pipe[0].push(input_feed, **call)
         return None if frame is None else frame.outputs
 
     def drain_pipeline(self) -> Iterator[list[Any]]:
@@ -176,7 +192,7 @@ class Conventions(_core.Session):
         from headway._parallel import window
 
         self._staff()
-        return window(max_concurrency, max(self._workers, _core.usable_cores()))
+        return self._bound(window(max_concurrency, max(self._workers, _core.usable_cores())))
 
     def _list_submit(self, output_names: Sequence[str] | None, call: dict[str, Any]) -> Any:
         def submit(feed: Any, timeout: float | None) -> InferenceFuture:
@@ -203,10 +219,9 @@ class Conventions(_core.Session):
         from headway._batch import join, split
         from headway._parallel import run_list
 
-        cores = self._window(None) // 2
-        feeds = split(input_feed, self.get_inputs(), cores)
-        parts = run_list(feeds, self._list_submit(output_names, call), timeout, max(1, len(feeds)))
-        return join(parts)
+        ahead = self._window(None)
+        feeds = split(input_feed, self.get_inputs(), max(self._workers, _core.usable_cores()))
+        return join(run_list(feeds, self._list_submit(output_names, call), timeout, ahead))
 
     # ---- push / pull -------------------------------------------------------------------------------------------
 

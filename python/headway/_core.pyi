@@ -182,57 +182,8 @@ class Session:
     def _drop(self, future: InferenceFuture) -> bool:
         """End a request as dropped("pipeline_reset"). False when it had ended."""
 
-    def _open_flow(self, queue_depth: int, overflow: str) -> int:
-        """Open a flow whose outcomes are pulled: its number."""
-
-    def _push(
-        self,
-        flow: int,
-        input_feed: _Feed,
-        output_names: Sequence[str] | None,
-        sample: object,
-        *,
-        block: bool,
-        room: float | None,
-        timeout: float | None = ...,
-        priority: int = 0,
-        stream: _StreamKey | None = None,
-    ) -> tuple[int, bool]:
-        """Push a feed into a flow: ``(ticket, kept)``; not kept when the policy dropped it at once.
-
-        Args:
-            sample: Comes back with the outcome.
-            block: It may wait for room.
-            room: For so many seconds; None: for ``submit_timeout``.
-        """
-
-    def _pull(self, flow: int, timeout: float | None) -> _Piece:
-        """The flow's next outcome: ``(sample, outputs, error, timing, gap)``.
-
-        ``timing`` is what ``Timing`` takes. With ``gap`` above 0 it stands for that many dropped items instead.
-
-        Raises:
-            TimeoutError: Nothing came in time (the builtin class).
-            EndOfStream: The flow is closed and everything has been pulled.
-        """
-
-    def _await_output(self, flow: int, bell: Bell, number: int) -> bool:
-        """Have ``bell`` rung with ``number`` when the flow has an outcome or is over. False when that is so now."""
-
-    def _close_flow(self, flow: int) -> None:
-        """Admit nothing more to a flow."""
-
-    def _drain_flow(self, flow: int, timeout: float | None) -> None:
-        """Close a flow and let it finish; what nobody pulls is dropped."""
-
-    def _stop_flow(self, flow: int) -> None:
-        """Close a flow and cancel what waits and runs in it."""
-
-    def _release_flow(self, flow: int) -> None:
-        """Nobody will ask for the flow any more."""
-
-    def _tally(self, flow: int) -> tuple[int, int, int, int, int, int]:
-        """``(pushed, pulled, failed, dropped, expired, cancelled)`` of a flow."""
+    def _open_flow(self, queue_depth: int, overflow: str) -> Flow:
+        """Open a flow whose outcomes are pulled."""
 
     def _close(self, drain: bool, timeout: float | None) -> tuple[bool, int, list[int], bool]:
         """Close: ``(drained, cancelled, abandoned lanes, delivered)``."""
@@ -248,6 +199,55 @@ class Session:
 
     def _stats(self) -> dict[str, Any]:
         """What ``_metrics.stats_from`` makes a record of."""
+
+@final
+class Flow:
+    """One flow of a session: feeds are pushed in, outcomes pulled out. The native half of ``headway.Run``."""
+
+    def push(
+        self,
+        input_feed: _Feed,
+        output_names: Sequence[str] | None,
+        sample: object,
+        *,
+        block: bool,
+        room: float | None,
+        timeout: float | None = ...,
+        priority: int = 0,
+        stream: _StreamKey | None = None,
+    ) -> tuple[int, bool]:
+        """Push a feed: ``(ticket, kept)``; not kept when the policy dropped it at once.
+
+        Args:
+            sample: Comes back with the outcome.
+            block: It may wait for room.
+            room: For so many seconds; None: for ``submit_timeout``.
+        """
+
+    def pull(self, timeout: float | None) -> _Piece:
+        """The next outcome: ``(sample, outputs, error, timing, gap)``.
+
+        ``timing`` is what ``Timing`` takes. With ``gap`` above 0 it stands for that many dropped items instead.
+
+        Raises:
+            TimeoutError: Nothing came in time (the builtin class).
+            EndOfStream: The flow is closed and everything has been pulled.
+        """
+
+    def subscribe(self, bell: Bell, number: int) -> bool:
+        """Have ``bell`` rung with ``number`` when there is an outcome or the end. False when that is so now."""
+
+    def close(self) -> None:
+        """Admit nothing more."""
+
+    def drain(self, timeout: float | None) -> None:
+        """Close and let everything finish for at most ``timeout`` seconds; what nobody pulls is dropped."""
+
+    def stop(self) -> None:
+        """Close and cancel what waits and runs."""
+
+    def tally(self) -> tuple[int, int, int, int, int, int]:
+        """``(pushed, pulled, failed, dropped, expired, cancelled)`` so far."""
 
 @final
 class InferenceFuture:

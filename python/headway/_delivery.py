@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from headway._core import Bell, Deliveries, InferenceFuture, Session
+    from headway._core import Bell, Deliveries, Flow, InferenceFuture
     from headway._sample import Pulled
 
 
@@ -35,8 +36,17 @@ class _Watch:
             logger.warning("the callback %s took %.1f s; a session's callbacks run one by one", name, seconds)
 
 
+_thread = threading.local()
+
+
+def delivers() -> bool:
+    """True on a delivery thread."""
+    return getattr(_thread, "delivers", False)
+
+
 def deliver(deliveries: Deliveries) -> None:
     """The delivery thread: calls the callbacks of one request after the other, until there will be none any more."""
+    _thread.delivers = True
     watch = _Watch()
     while True:
         batch = deliveries.next()
@@ -156,7 +166,7 @@ async def await_admission(future: InferenceFuture) -> InferenceFuture:
     return future
 
 
-async def await_output(session: Session, flow: int) -> Pulled:
+async def await_output(flow: Flow) -> Pulled:
     """The next output of a Run's flow. Raises EndOfStream at the end."""
     import asyncio
 
@@ -165,10 +175,10 @@ async def await_output(session: Session, flow: int) -> Pulled:
     while True:
         if bell is None:
             try:
-                return await asyncio.to_thread(session._pull, flow, 0.05)
+                return await asyncio.to_thread(flow.pull, 0.05)
             except TimeoutError:
                 continue
         try:
-            return session._pull(flow, 0)
+            return flow.pull(0)
         except TimeoutError:
-            await bell.wait_for(lambda number: session._await_output(flow, bell.bell, number), loop)
+            await bell.wait_for(lambda number: flow.subscribe(bell.bell, number), loop)

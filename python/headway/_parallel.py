@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headway._errors import DeadlineExceeded
+from headway._errors import InputError
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -24,17 +24,8 @@ class Deadline:
         self._until = None if timeout is None else time.monotonic() + timeout
 
     def left(self) -> float | None:
-        """Seconds left; None without a deadline.
-
-        Raises:
-            DeadlineExceeded: It has passed.
-        """
-        if self._until is None:
-            return None
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise DeadlineExceeded("the list's timeout passed before all of it was submitted")
-        return left
+        """Seconds left; None without a deadline. A request submitted with 0 ends as expired, as in any convention."""
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
 
 
 def window(max_concurrency: int | None, cores: int) -> int:
@@ -90,11 +81,11 @@ def pieces(size: int, lanes: int, fixed: int | None) -> list[slice]:
     """How a batch of ``size`` is cut: evenly over the lanes, or in the model's own fixed batch size.
 
     Raises:
-        ValueError: The model's batch size does not divide the batch.
+        InputError: The model's batch size does not divide the batch.
     """
     if fixed is not None:
-        if size % fixed:
-            raise ValueError(f"the model takes batches of {fixed}; {size} is no multiple of it")
+        if size % fixed or not size:
+            raise InputError(f"run_batch: the model takes batches of {fixed}; {size} is no multiple of it")
         return [slice(start, start + fixed) for start in range(0, size, fixed)]
     count = max(1, min(lanes, size))
     edges = [size * place // count for place in range(count + 1)]
@@ -107,4 +98,8 @@ def join(parts: Sequence[Sequence[Any]]) -> list[Any]:
 
     if len(parts) == 1:
         return list(parts[0])
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+    columns = list(zip(*parts, strict=True))
+    for place, column in enumerate(columns):
+        if not all(isinstance(part, np.ndarray) and part.ndim > 0 for part in column):
+            raise InputError(f"run_batch: output {place} has no axis 0 along which answers can be joined")
+    return [np.concatenate(column) for column in columns]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
 
-Submit = Callable[[Any], "InferenceFuture"]
+Submit = Callable[..., "InferenceFuture"]
 
 
 def _depth(depth: int) -> int:
@@ -35,9 +37,13 @@ class Pipeline:
     One thread pushes. Several pipelines on one session are independent of each other.
     """
 
-    def __init__(self, submit: Submit, depth: int, drop: Callable[[InferenceFuture], bool]) -> None:
+    def __init__(
+        self, submit: Submit, depth: int, bound: int, drop: Callable[[InferenceFuture], bool]
+    ) -> None:
         self._submit = submit
         self._depth = _depth(depth)
+        #: Frames that may be in flight before the oldest is waited for.
+        self._bound = max(1, bound)
         self._drop = drop
         self._frames: deque[tuple[InferenceFuture, Any]] = deque()
 
@@ -50,15 +56,31 @@ class Pipeline:
         """How many pushes later a frame's result comes out."""
         return self._depth
 
-    def push(self, input_feed: Any, tag: Any = None) -> Frame | None:
+    def push(self, input_feed: Any, tag: Any = None, **call: Any) -> Frame | None:
         """Queue a frame; the result of ``depth`` pushes ago, or None while the pipeline fills.
+
+        Args:
+            input_feed: A dict by input name, a list in input order, or one array.
+            tag: Comes back with the frame's outputs.
+            **call: ``timeout``, ``priority``, ``stream``, ``run_options`` of this frame.
 
         Raises:
             InputError, QueueFull, SessionClosed: The new frame was refused; nothing in flight has moved.
             EngineError, DeadlineExceeded, ...: How the frame of ``depth`` pushes ago ended.
         """
-        self._frames.append((self._submit(input_feed), tag))
+        self._make_room()
+        self._frames.append((self._submit(input_feed, **call), tag))
         return self._next() if len(self._frames) > self._depth else None
+
+    def _make_room(self) -> None:
+        """Under a policy that would drop or refuse, a frame waits for its own oldest instead of for room."""
+        if self._bound >= self._depth:
+            return
+        flying = [future for future, _ in self._frames if not future.done()]
+        for future in flying[: max(0, len(flying) + 1 - self._bound)]:
+            # How it ended, the push that returns it says.
+            with suppress(CancelledError):
+                future.exception()
 
     def _next(self) -> Frame:
         future, tag = self._frames.popleft()

@@ -153,8 +153,7 @@ class Run:
             None, next(self._frame_ids), stream_id, pts_ns, {} if attributes is None else attributes
         )
         call: dict[str, Any] = {} if self._timeout is None else {"timeout": self._timeout}
-        ticket, kept = self._session._push(
-            self._flow,
+        ticket, kept = self._flow.push(
             feed,
             self._outputs,
             sample,
@@ -169,7 +168,7 @@ class Run:
     def close_input(self) -> None:
         """No more input: ``pull`` goes on until ``EndOfStream``, ``push`` raises SessionClosed. Idempotent."""
         self._closed = True
-        self._session._close_flow(self._flow)
+        self._flow.close()
 
     @property
     def input_closed(self) -> bool:
@@ -188,7 +187,7 @@ class Run:
             TimeoutError: Nothing came in time. Nothing is lost: the next pull gives what this one would have.
             EndOfStream: The input is closed and everything has been pulled.
         """
-        return self._sample(self._session._pull(self._flow, timeout))
+        return self._sample(self._flow.pull(timeout))
 
     def try_pull(self, timeout: float = 0) -> Sample | None:
         """The next sample, or None when nothing came. EndOfStream at the end."""
@@ -201,7 +200,7 @@ class Run:
         """Like ``pull``, without blocking the event loop."""
         from headway._delivery import await_output
 
-        return self._sample(await await_output(self._session, self._flow))
+        return self._sample(await await_output(self._flow))
 
     def _sample(self, pulled: Pulled) -> Sample:
         sample, outputs, error, timing, count = pulled
@@ -243,12 +242,12 @@ class Run:
     @property
     def tally(self) -> Tally:
         """How its items ended so far."""
-        return Tally(*self._session._tally(self._flow))
+        return Tally(*self._flow.tally())
 
     def stop(self) -> Tally:
         """Cancel what is in flight, drop what was not pulled, and count both. The input is closed."""
         self._closed = True
-        self._session._stop_flow(self._flow)
+        self._flow.stop()
         return self.tally
 
     def close(self, timeout: float | None = 30.0) -> Tally:
@@ -258,7 +257,7 @@ class Run:
             timeout: Seconds; after it the rest is cancelled. None waits for ever.
         """
         self._closed = True
-        self._session._drain_flow(self._flow, timeout)
+        self._flow.drain(timeout)
         return self.tally
 
     def __enter__(self) -> Self:
@@ -271,10 +270,6 @@ class Run:
             self.close()
         else:
             self.stop()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_flow"):
-            self._session._release_flow(self._flow)
 
     def __repr__(self) -> str:
         return f"<Run on {self._session!r}: {self.tally}>"

@@ -137,6 +137,7 @@ class InferenceSession(Conventions):
         self._loaded = loaded._replace(model=None)  # type: ignore[arg-type]
         self._depth = depth
         self._workers = lanes.workers
+        self._overflow = overflow
         self._open(
             loaded.model,
             workers=lanes.workers,

@@ -38,8 +38,8 @@ def test_engine_error_has_the_engines_name(way: str, gather: bytes) -> None:
             assert caught.value.code == 2  # type: ignore[union-attr, attr-defined]
         [output] = BLOCKING[way](session, np.array([2]))
         assert output.tolist() == [2.0]
-        stats = assert_conserved(session)
-        assert (stats.done, stats.failed) == (1, 1)
+    stats = assert_conserved(session)
+    assert (stats.done, stats.failed) == (1, 1)
 
 
 BAD: dict[str, Any] = {

@@ -65,7 +65,12 @@ def futures(session: headway.InferenceSession, base: int, count: int) -> Ended:
 
     for number in range(base, base + count):
         try:
-            window.append((number, session.submit(feed(number), stream=number % 5, timeout=0 if number % 50 == 7 else None)))
+            window.append(
+                (
+                    number,
+                    session.submit(feed(number), stream=number % 5, timeout=0 if number % 50 == 7 else None),
+                )
+            )
         except ENDED as error:
             ended[kind(error)] += 1
             continue

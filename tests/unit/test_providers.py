@@ -19,6 +19,7 @@ def _nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_default_is_cpu() -> None:
+    given: list[str] | None
     for given in (None, []):
         assert choose(given, None, [CPU], None) == ([], [ProviderReport(CPU, True, "")])
 

@@ -9,74 +9,148 @@ use headway_core::state::{Manner, Output, Pulled};
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 
+use crate::bell::Bell;
 use crate::core::Core;
 use crate::graveyard::{PyOwner, drain_graveyard};
-use crate::life::away;
+use crate::life::{self, away};
 use crate::submit::{CallOptions, Deadline};
 use crate::{future, outputs, wait};
 
-/// How a push waits for room.
-pub(crate) struct Room {
-    /// It may wait.
-    pub(crate) block: bool,
-    /// For at most this long; `None`: the session's `submit_timeout`.
-    pub(crate) limit: Option<f64>,
-}
-
-/// Pushes a feed; `(ticket, kept)`, where `kept` is false for a feed that the policy dropped at once.
-pub(crate) fn push(
-    core: &Arc<Core>,
-    flow: usize,
-    feed: &Bound<'_, PyAny>,
-    output_names: Option<&Bound<'_, PyAny>>,
-    sample: Py<PyAny>,
-    room: &Room,
-    options: &CallOptions<'_, '_>,
-) -> PyResult<(u64, bool)> {
-    let py = feed.py();
-    core.enter(py)?;
-    let request = core.request(feed, output_names, core.how(), options)?;
-    let block = room.block && !wait::in_event_loop(py);
-    let mut manner = Manner { flow, ..core.manner(block, true, Some(Box::new(PyOwner::new(sample)))) };
-    if let Some(limit) = room.limit {
-        manner.room_until = Some(core.shared.now() + Deadline::seconds(limit)?);
-    }
-    let slot = core.enqueue(py, request, manner, true)?;
-    Ok((slot.ticket_given().unwrap_or(0), !slot.was_dropped()))
+/// One flow of a session: feeds are pushed in, outcomes pulled out. Its number is handed back when it is dropped.
+#[pyclass(frozen, module = "headway._core")]
+pub(crate) struct Flow {
+    core: Arc<Core>,
+    number: usize,
 }
 
 /// What a pull gives: the sample, its outputs or the error, its timing, and how many a gap stands for.
 pub(crate) type Piece = (Py<PyAny>, Py<PyAny>, Py<PyAny>, (f64, Option<f64>, Option<f64>), u64);
 
-/// Pulls the next output.
-///
-/// # Errors
-/// The builtin `TimeoutError`; `EndOfStream`; what a signal handler raised.
-pub(crate) fn pull(py: Python<'_>, core: &Arc<Core>, flow: usize, timeout: Option<f64>) -> PyResult<Piece> {
-    core.enter(py)?;
-    let timeout = timeout.map(Deadline::seconds).transpose()?;
-    let until = wait::instant_after(timeout);
-    loop {
-        let slice = wait::slice_until(wait::on_main_thread(py), until);
-        match away(py, || core.shared.pull(flow, slice)) {
-            Pulled::Output(output) => {
-                drain_graveyard(py);
-                return piece(py, core, output);
-            }
-            Pulled::End => {
-                let end = py.import("headway._errors")?.getattr("EndOfStream")?;
-                let end = end.call1(("the input is closed and everything has been pulled",))?;
-                return Err(PyErr::from_value(end));
-            }
-            Pulled::Nothing => {
-                py.check_signals()?;
-                if until.is_some_and(|until| std::time::Instant::now() >= until) {
-                    let text = "nothing came in time; the next pull gives what this one would have";
-                    return Err(PyTimeoutError::new_err(text));
+impl Flow {
+    pub(crate) fn new(core: Arc<Core>, number: usize) -> Self {
+        Flow { core, number }
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        // Neither a forked child nor a leaving interpreter may touch the lock.
+        if life::check(self.core.generation).is_ok() {
+            self.core.shared.release_flow(self.number);
+        }
+    }
+}
+
+#[pymethods]
+impl Flow {
+    /// Pushes a feed: `(ticket, kept)`, where `kept` is false for a feed that the policy dropped at once.
+    #[pyo3(signature = (input_feed, output_names, sample, *, block, room, timeout=Deadline::Session, priority=0, stream=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn push(
+        &self,
+        py: Python<'_>,
+        input_feed: &Bound<'_, PyAny>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        sample: Py<PyAny>,
+        block: bool,
+        room: Option<f64>,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(u64, bool)> {
+        let _inside = life::inside(py);
+        let core = &self.core;
+        core.enter(py)?;
+        let options = CallOptions { timeout, priority, stream, run_options: None };
+        let request = core.request(input_feed, output_names, core.how(), &options)?;
+        let block = block && !wait::in_event_loop(py);
+        let tag = Box::new(PyOwner::new(sample));
+        let mut manner = Manner { flow: self.number, ..core.manner(block, true, Some(tag)) };
+        if let Some(limit) = room {
+            manner.room_until = Some(core.shared.now() + Deadline::seconds(limit)?);
+        }
+        let slot = core.enqueue(py, request, manner, true)?;
+        Ok((slot.ticket_given().unwrap_or(0), !slot.was_dropped()))
+    }
+
+    /// The next output: `(sample, outputs, error, timing, gap)`. The builtin `TimeoutError` when none came in
+    /// `timeout` seconds, `EndOfStream` when none will come.
+    fn pull(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Piece> {
+        let _inside = life::inside(py);
+        let core = &self.core;
+        core.enter(py)?;
+        let until = wait::instant_after(timeout.map(Deadline::seconds).transpose()?);
+        loop {
+            let slice = wait::slice_until(wait::on_main_thread(py), until);
+            match away(py, || core.shared.pull(self.number, slice)) {
+                Pulled::Output(output) => {
+                    drain_graveyard(py);
+                    return piece(py, core, output);
+                }
+                Pulled::End => return Err(end_of_stream(py)?),
+                Pulled::Nothing => {
+                    py.check_signals()?;
+                    if until.is_some_and(|until| std::time::Instant::now() >= until) {
+                        let text = "nothing came in time; the next pull gives what this one would have";
+                        return Err(PyTimeoutError::new_err(text));
+                    }
                 }
             }
         }
     }
+
+    /// Has the bell rung with `number` when there is an output or the end. False when that is so now.
+    fn subscribe(&self, py: Python<'_>, bell: &Bell, number: u64) -> PyResult<bool> {
+        let _inside = life::inside(py);
+        self.core.enter(py)?;
+        Ok(self.core.shared.await_output(self.number, &bell.inner, number))
+    }
+
+    /// Admits nothing more.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let _inside = life::inside(py);
+        self.core.enter(py)?;
+        away(py, || self.core.shared.close_flow(self.number));
+        Ok(())
+    }
+
+    /// Closes and lets everything finish for at most `timeout` seconds; what nobody pulls is dropped.
+    fn drain(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let _inside = life::inside(py);
+        self.core.enter(py)?;
+        let until = wait::instant_after(timeout.map(Deadline::seconds).transpose()?);
+        away(py, || self.core.shared.drain_flow(self.number, until));
+        Ok(())
+    }
+
+    /// Closes and cancels what waits and runs.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let _inside = life::inside(py);
+        self.core.enter(py)?;
+        away(py, || self.core.shared.stop_flow(self.number));
+        Ok(())
+    }
+
+    /// `(pushed, pulled, failed, dropped, expired, cancelled)` so far.
+    fn tally(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
+        let _inside = life::inside(py);
+        life::own(self.core.generation).map_err(|error| self.core.raise(py, &error))?;
+        let counters = self.core.shared.flow_counters(self.number);
+        let dropped = counters.dropped.iter().sum();
+        Ok((
+            counters.submitted,
+            counters.done,
+            counters.failed,
+            dropped,
+            counters.expired,
+            counters.cancelled,
+        ))
+    }
+}
+
+fn end_of_stream(py: Python<'_>) -> PyResult<PyErr> {
+    let end = py.import("headway._errors")?.getattr("EndOfStream")?;
+    Ok(PyErr::from_value(end.call1(("the input is closed and everything has been pulled",))?))
 }
 
 fn piece(py: Python<'_>, core: &Arc<Core>, output: Output) -> PyResult<Piece> {
@@ -109,11 +183,4 @@ fn sample_of(py: Python<'_>, slot: &SlotRef) -> Py<PyAny> {
 /// Ends a pipeline's pending frame as dropped("pipeline_reset"). False when it had ended.
 pub(crate) fn drop_frame(py: Python<'_>, future: &future::InferenceFuture) -> bool {
     away(py, || future.core.shared.drop_request(&future.slot, headway_core::error::DropReason::PipelineReset))
-}
-
-/// `(pushed, pulled, failed, dropped, expired, cancelled)` of a flow.
-pub(crate) fn tally(core: &Core, flow: usize) -> (u64, u64, u64, u64, u64, u64) {
-    let counters = core.shared.flow_counters(flow);
-    let dropped = counters.dropped.iter().sum();
-    (counters.submitted, counters.done, counters.failed, dropped, counters.expired, counters.cancelled)
 }

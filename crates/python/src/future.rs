@@ -70,7 +70,9 @@ impl InferenceFuture {
             let usual = self.core.shared.usual_run();
             // A thread that runs the request itself cannot come back early.
             let in_time = timeout.is_none_or(|limit| usual.is_some_and(|usual| usual < limit / 2));
-            let execute = in_time && wait::may_execute(py, &self.core);
+            // Nor one that runs it on an engine that cannot stop, when its deadline passes or somebody cancels it.
+            let stoppable = self.core.shared.can_cancel();
+            let execute = in_time && stoppable && wait::may_execute(py, &self.core);
             let until = wait::instant_after(timeout);
             if let Seen::TimedOut = wait::wait_ended(py, &self.core, &self.slot, until, execute)? {
                 let after = timeout.unwrap_or(Duration::ZERO);

@@ -39,6 +39,8 @@ mod _core {
     #[pymodule_export]
     use crate::callback::Deliveries;
     #[pymodule_export]
+    use crate::flows::Flow;
+    #[pymodule_export]
     use crate::future::InferenceFuture;
     #[pymodule_export]
     use crate::life::{exit, forked, usable_cores};

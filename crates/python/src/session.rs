@@ -13,17 +13,17 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::bell::Bell;
 use crate::callback::{self, Callback};
 use crate::core::{Core, Kind, Settings};
 use crate::feeds::FeedNames;
+use crate::flows::{self, Flow};
 use crate::future::InferenceFuture;
-use crate::graveyard::PyOwner;
+use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::Inside;
 use crate::model::Model;
 use crate::pyfeed::Lane;
 use crate::submit::{CallOptions, Deadline};
-use crate::{describe, errors, flows, life, run, submit, wait};
+use crate::{describe, errors, life, run, submit, wait};
 
 /// The native half of a session.
 #[pyclass(subclass, frozen, weakref, module = "headway._core")]
@@ -246,86 +246,13 @@ impl Session {
         flows::drop_frame(py, future)
     }
 
-    /// Opens a flow whose outcomes are pulled; its number.
-    fn _open_flow(&self, py: Python<'_>, queue_depth: usize, overflow: &str) -> PyResult<usize> {
+    /// Opens a flow whose outcomes are pulled.
+    fn _open_flow(&self, py: Python<'_>, queue_depth: usize, overflow: &str) -> PyResult<Flow> {
         let core = self.core(py)?;
         core.enter(py)?;
         let config = FlowConfig { queue_depth, overflow: self::overflow(overflow)? };
-        core.shared.open_pulled(config).map_err(|error| core.raise(py, &error))
-    }
-
-    /// Pushes a feed into a flow: `(ticket, kept)`.
-    #[pyo3(signature = (flow, input_feed, output_names, sample, *, block, room, timeout=Deadline::Session, priority=0, stream=None))]
-    #[allow(clippy::too_many_arguments)]
-    fn _push(
-        &self,
-        py: Python<'_>,
-        flow: usize,
-        input_feed: &Bound<'_, PyAny>,
-        output_names: Option<&Bound<'_, PyAny>>,
-        sample: Py<PyAny>,
-        block: bool,
-        room: Option<f64>,
-        timeout: Deadline,
-        priority: i32,
-        stream: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<(u64, bool)> {
-        let options = CallOptions { timeout, priority, stream, run_options: None };
-        let room = flows::Room { block, limit: room };
-        flows::push(&*self.core(py)?, flow, input_feed, output_names, sample, &room, &options)
-    }
-
-    /// The flow's next output: `(sample, outputs, error, timing, gap)`.
-    fn _pull(&self, py: Python<'_>, flow: usize, timeout: Option<f64>) -> PyResult<flows::Piece> {
-        flows::pull(py, &*self.core(py)?, flow, timeout)
-    }
-
-    /// Has the bell rung with `number` when the flow has an output or is over. False when that is so now.
-    fn _await_output(&self, py: Python<'_>, flow: usize, bell: &Bell, number: u64) -> PyResult<bool> {
-        let core = self.core(py)?;
-        core.enter(py)?;
-        Ok(core.shared.await_output(flow, &bell.inner, number))
-    }
-
-    /// Admits nothing more to a flow.
-    fn _close_flow(&self, py: Python<'_>, flow: usize) -> PyResult<()> {
-        let core = self.core(py)?;
-        core.enter(py)?;
-        life::away(py, || core.shared.close_flow(flow));
-        Ok(())
-    }
-
-    /// Closes a flow and lets it finish; what nobody pulls is dropped.
-    fn _drain_flow(&self, py: Python<'_>, flow: usize, timeout: Option<f64>) -> PyResult<()> {
-        let core = self.core(py)?;
-        core.enter(py)?;
-        let until = wait::instant_after(timeout.map(Deadline::seconds).transpose()?);
-        life::away(py, || core.shared.drain_flow(flow, until));
-        Ok(())
-    }
-
-    /// Cancels what waits and runs in a flow and closes it.
-    fn _stop_flow(&self, py: Python<'_>, flow: usize) -> PyResult<()> {
-        let core = self.core(py)?;
-        core.enter(py)?;
-        life::away(py, || core.shared.stop_flow(flow));
-        Ok(())
-    }
-
-    /// Nobody will ask for the flow any more.
-    fn _release_flow(&self, py: Python<'_>, flow: usize) {
-        if let Some(core) = self.core.get()
-            && life::check(core.generation).is_ok()
-        {
-            life::away(py, || core.shared.release_flow(flow));
-        }
-    }
-
-    /// `(pushed, pulled, failed, dropped, expired, cancelled)` of a flow.
-    fn _tally(&self, py: Python<'_>, flow: usize) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
-        let core = self.core(py)?;
-        life::check(core.generation).map_err(|error| core.raise(py, &error))?;
-        Ok(flows::tally(&core, flow))
+        let number = core.shared.open_pulled(config).map_err(|error| core.raise(py, &error))?;
+        Ok(Flow::new(Arc::clone(&core), number))
     }
 
     /// Cancels what waits and what runs; the session stays usable.
@@ -380,6 +307,7 @@ impl Session {
     /// Counters, lanes and times.
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let core = self.core(py)?;
+        drain_graveyard(py);
         life::check(core.generation).map_err(|error| core.raise(py, &error))?;
         describe::stats(py, &core.shared.stats())
     }
