@@ -72,7 +72,8 @@ def split(feed: Any, inputs: Sequence[NodeArg], lanes: int) -> list[dict[str, An
     if len(cuts) == 1:
         return [values]
     return [
-        {name: value if length(value) is None else value[cut] for name, value in values.items()} for cut in cuts
+        {name: value if length(value) is None else value[cut] for name, value in values.items()}
+        for cut in cuts
     ]
 
 

@@ -49,6 +49,12 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
+def _options_of(given: SessionOptions | None) -> SessionOptions:
+    if given is not None and not isinstance(given, SessionOptions):
+        raise TypeError(f"sess_options: expected headway.SessionOptions, got {type(given).__name__}")
+    return given or SessionOptions()
+
+
 class InferenceSession(Conventions):
     """A model that answers through every calling convention: blocking, callback, future, asyncio, stream.
 
@@ -111,28 +117,21 @@ class InferenceSession(Conventions):
         _one_of("overflow", overflow, ("block", "raise", "drop_oldest", "drop_newest"))
         if on_missing_provider is not None:
             _one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
-        if sess_options is not None and not isinstance(sess_options, SessionOptions):
-            raise TypeError(
-                f"sess_options: expected headway.SessionOptions, got {type(sess_options).__name__}"
-            )
         if on_drop is not None and not callable(on_drop):
             raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
+        options = _options_of(sess_options)
         workers = _at_least_one("workers", workers)
-        options = sess_options or SessionOptions()
         lanes = plan(hint, workers, _core.usable_cores(), options.intra_op_num_threads)
-        loader: Callable[[], Loaded] | None = getattr(path_or_bytes, "_headway_load", None)
-        if loader is not None:
-            # A fake engine of headway.testing brings its own model.
-            loaded, self._engine, self._label = loader(), "fake", "fake"
+        source = source_of(path_or_bytes, engine)
+        self._engine, self._label = source.engine, source.label
+        if source.engine == "fake":
+            loaded: Loaded = source.model._headway_load()
+        elif source.engine == "python":
+            loaded = load_callable(source.model, inputs, outputs)
         else:
-            source = source_of(path_or_bytes, engine)
-            self._engine, self._label = source.engine, source.label
-            if source.engine == "python":
-                loaded = load_callable(source.model, inputs, outputs)
-            else:
-                loaded = load_onnxruntime(
-                    source, options, lanes, providers, provider_options, on_missing_provider
-                )
+            loaded = load_onnxruntime(
+                source, options, lanes, providers, provider_options, on_missing_provider
+            )
         depth = _at_least_one("queue_depth", queue_depth) or max(4, 2 * lanes.workers)
         self._loaded = loaded._replace(model=None)  # type: ignore[arg-type]
         self._depth = depth
