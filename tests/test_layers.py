@@ -21,8 +21,8 @@ FLOORS = tuple(
     set(line.split())
     for line in (
         "_core _errors _options _nodes _metrics _library _callable _pictures",
-        "_log _sample",
-        "_providers _delivery _waiting _parallel _stream _pipeline _warmup",
+        "_log _sample _waiting",
+        "_providers _delivery _parallel _stream _pipeline _warmup",
         "_load _astream _futures _batch run",
         "_conventions",
         "session testing",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from headway._delivery import await_future
@@ -19,49 +20,100 @@ Submit = Callable[[Any], "InferenceFuture"]
 async def _asynchronous(feeds: Iterable[Any]) -> AsyncIterator[Any]:
     for feed in feeds:
         yield feed
+        # A source that computes holds the loop up: between two feeds, results that are there may go out.
+        await asyncio.sleep(0)
 
 
 class _Window:
-    """Requests in flight, as tasks that wait for them."""
+    """Requests in flight, as tasks that wait for them; a task of its own reads the feeds while there is room.
 
-    def __init__(self, submit: Submit, ordered: bool) -> None:
+    Reading goes on while a result is waited for: a live source gets its answer before it gives the next feed.
+    """
+
+    def __init__(self, submit: Submit, depth: int, ordered: bool) -> None:
         self._submit = submit
+        self._depth = depth
         self._ordered = ordered
         self._tasks: deque[asyncio.Future[Any]] = deque()
+        self._room = asyncio.Event()
+        self._news = asyncio.Event()
+        #: What the source raised.
+        self.source_error: Exception | None = None
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def enter(self, feed: Any) -> None:
-        """Submits a feed. A wrong one fails in its place."""
+    async def read(self, feeds: Iterable[Any] | AsyncIterable[Any]) -> None:
+        """Submits what the source gives, until it ends."""
+        try:
+            source = aiter(feeds) if isinstance(feeds, AsyncIterable) else _asynchronous(feeds)
+            while True:
+                while len(self) >= self._depth:
+                    self._room.clear()
+                    await self._room.wait()
+                self._enter(await anext(source))
+        except StopAsyncIteration:
+            pass
+        except Exception as error:
+            self.source_error = error
+        finally:
+            self._news.set()
+
+    def _enter(self, feed: Any) -> None:
         try:
             task: asyncio.Future[Any] = asyncio.ensure_future(await_future(self._submit(feed)))
         except Exception as error:
+            # A wrong feed fails in its place; the others go on.
             task = asyncio.get_running_loop().create_future()
             task.set_exception(error)
+        task.add_done_callback(lambda _: self._news.set())
         self._tasks.append(task)
 
-    def ready(self) -> bool:
-        """True when one can be taken without waiting."""
-        head = list(self._tasks)[:1] if self._ordered else self._tasks
-        return any(task.done() for task in head)
+    def pop(self) -> asyncio.Future[Any] | None:
+        """One that has ended: the oldest, or any when order does not matter. None when there is none yet."""
+        for task in self._tasks:
+            if task.done():
+                self._tasks.remove(task)
+                self._room.set()
+                return task
+            if self._ordered:
+                break
+        return None
 
-    async def take(self) -> asyncio.Future[Any]:
-        """The next one that has ended: the oldest, or any when order does not matter."""
-        if self._ordered:
-            await asyncio.wait([self._tasks[0]])
-            return self._tasks.popleft()
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        first = next(task for task in self._tasks if task in done)
-        self._tasks.remove(first)
-        return first
+    async def changed(self) -> None:
+        """Waits until something has ended, or the source has."""
+        await self._news.wait()
+        self._news.clear()
 
-    async def cancel(self) -> None:
+    async def cancel(self, reader: asyncio.Task[None]) -> None:
         """Cancels what is left and waits until it is."""
+        reader.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(reader, *self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+
+async def _items(window: _Window, reader: asyncio.Task[None]) -> AsyncGenerator[Any, None]:
+    """Outputs and errors as they end, dropped neighbours as one; then what the source raised."""
+    gaps = Gaps()
+    while True:
+        # The reader submits before the consumer computes.
+        await asyncio.sleep(0)
+        item = window.pop()
+        if item is not None:
+            for given in gaps.pass_on(item.exception() or item.result()):
+                yield given
+        elif reader.done() and not len(window):
+            break
+        else:
+            await window.changed()
+    for given in gaps.rest():
+        yield given
+    # A source that was cancelled cancels whoever reads it.
+    await reader
+    if window.source_error is not None:
+        raise window.source_error
 
 
 async def astream(
@@ -69,36 +121,13 @@ async def astream(
 ) -> AsyncIterator[Any]:
     """The results, with ``depth`` requests ahead. Leaving it cancels what it had submitted."""
     check_options(depth, on_error)
-    source = feeds if isinstance(feeds, AsyncIterable) else _asynchronous(feeds)
-    feed_of = aiter(source)
-    window = _Window(submit, ordered)
-    gaps = Gaps()
-    source_error: BaseException | None = None
-    open_source = True
+    window = _Window(submit, depth, ordered)
+    reader = asyncio.ensure_future(window.read(feeds))
     try:
-        while open_source or len(window):
-            # As in Stream._look_ahead: at least one feed, then only while there is nothing to give.
-            first = True
-            while open_source and len(window) < depth and (first or not window.ready()):
-                first = False
-                try:
-                    window.enter(await anext(feed_of))
-                except StopAsyncIteration:
-                    open_source = False
-                except Exception as error:
-                    open_source, source_error = False, error
-            if not len(window):
-                break
-            item = await window.take()
-            for given in gaps.pass_on(item.exception() or item.result()):
+        async with aclosing(_items(window, reader)) as items:
+            async for given in items:
                 if isinstance(given, BaseException) and on_error == "raise":
                     raise given
                 yield given
-        for given in gaps.rest():
-            if on_error == "raise":
-                raise given
-            yield given
-        if source_error is not None:
-            raise source_error
     finally:
-        await window.cancel()
+        await window.cancel(reader)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +19,24 @@ def named(feed: Any, inputs: Sequence[NodeArg]) -> dict[str, Any]:
     """The feed by name. What is wrong with it beyond that, the session says when it is run."""
     if isinstance(feed, Mapping):
         given = dict(feed)
-    elif isinstance(feed, list | tuple) and len(feed) == len(inputs):
+    elif isinstance(feed, list | tuple):
+        if len(feed) != len(inputs):
+            raise InputError(f"expected {len(inputs)} inputs ({[node.name for node in inputs]}), got {len(feed)}")
         given = {node.name: value for node, value in zip(inputs, feed, strict=True)}
     elif len(inputs) == 1:
         given = {inputs[0].name: feed}
     else:
         raise InputError(f"expected a feed of {len(inputs)} inputs ({[node.name for node in inputs]})")
-    # A list stays one: the session gives it the model's dtype, numpy would give it another.
-    return {
-        name: value if isinstance(value, list | tuple | np.ndarray) else np.asanyarray(value)
-        for name, value in given.items()
-    }
+    # Lists and numbers stay what they are: the session gives them the model's dtype, numpy would give another.
+    plain = list | tuple | np.ndarray | str | bytes | numbers.Number
+    return {name: value if isinstance(value, plain) else np.asanyarray(value) for name, value in given.items()}
 
 
 def length(value: Any) -> int | None:
     """How long axis 0 is; None without one."""
-    if isinstance(value, np.ndarray):
-        return value.shape[0] if value.ndim > 0 else None
-    return len(value)
+    if isinstance(value, list | tuple):
+        return len(value)
+    return value.shape[0] if isinstance(value, np.ndarray) and value.ndim > 0 else None
 
 
 def batch_size(values: Mapping[str, Any]) -> int:

@@ -237,6 +237,9 @@ class Flow:
     def subscribe(self, bell: Bell, number: int) -> bool:
         """Have ``bell`` rung with ``number`` when there is an outcome or the end. False when that is so now."""
 
+    def unsubscribe(self, bell: Bell, number: int) -> None:
+        """Take back a ``subscribe``, for one that gave up waiting."""
+
     def close(self) -> None:
         """Admit nothing more."""
 

@@ -45,10 +45,13 @@ def run_list(feeds: Iterable[Any], submit: Submit, timeout: float | None, ahead:
     try:
         for feed in feeds:
             if len(flying) >= ahead:
-                results.append(flying.popleft().result())
+                results.append(flying[0].result())
+                flying.popleft()
             flying.append(submit(feed, deadline.left()))
         while flying:
-            results.append(flying.popleft().result())
+            # It stays among the flying until it has ended: an interrupt cancels it too.
+            results.append(flying[0].result())
+            flying.popleft()
     except BaseException:
         for future in flying:
             future.cancel()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from headway._errors import Dropped
+from headway._waiting import Waiter
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -69,8 +69,9 @@ class Stream(Iterator[Any]):
         self._source_error: BaseException | None = None
         self._gaps = Gaps()
         self._out: deque[Any] = deque()
-        # Unordered: futures in the order of their ends.
-        self._ended: queue.SimpleQueue[InferenceFuture] | None = None if ordered else queue.SimpleQueue()
+        # Unordered: who tells which have ended, and those that it told of.
+        self._waiter: Waiter | None = None if ordered else Waiter(())
+        self._ended: deque[InferenceFuture] = deque()
 
     def __iter__(self) -> Stream:
         return self
@@ -140,30 +141,33 @@ class Stream(Iterator[Any]):
         except Exception as error:
             # A wrong feed fails in its place; the others go on.
             return error
-        if self._ended is not None:
-            future.add_done_callback(self._ended.put)
+        if self._waiter is not None:
+            self._waiter.add(future)
         return future
 
     def _ready(self) -> bool:
-        if self._ended is None:
+        if self._waiter is None:
             head = self._window[0]
             return isinstance(head, BaseException) or head.done()
-        return not self._ended.empty() or any(isinstance(item, BaseException) for item in self._window)
+        return any(isinstance(item, BaseException) or item.done() for item in self._window)
 
     def _take(self) -> InferenceFuture | BaseException:
-        if self._ended is None:
+        if self._waiter is None:
             return self._window.popleft()
         for place, item in enumerate(self._window):
             if isinstance(item, BaseException):
                 del self._window[place]
                 return item
-        future = self._ended.get()
+        if not self._ended:
+            self._ended.extend(self._waiter.next())
+        future = self._ended.popleft()
         self._window.remove(future)
         return future
 
     def close(self) -> None:
         """Cancels what was submitted and not yielded; the stream is over."""
         self._feeds = None
+        self._waiter = None
         while self._window:
             item = self._window.pop()
             if not isinstance(item, BaseException):

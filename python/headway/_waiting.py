@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import select
 import time
 from collections.abc import Iterable
@@ -23,11 +24,13 @@ class Waiter:
         self._poll.register(self._bell, select.POLLIN)
         self._waiting: dict[int, InferenceFuture] = {}
         self._past: set[InferenceFuture] = set()
-        for number, future in enumerate(futures):
-            self.add(number, future)
+        self._numbers = itertools.count()
+        for future in futures:
+            self.add(future)
 
-    def add(self, number: int, future: InferenceFuture) -> None:
-        """Waits for one more future, under a number of its own."""
+    def add(self, future: InferenceFuture) -> None:
+        """Waits for one more future."""
+        number = next(self._numbers)
         if future._subscribe(self._bell, number, False):
             self._waiting[number] = future
         else:

@@ -249,6 +249,8 @@ impl Shared {
             for _ in 0..32 {
                 std::hint::spin_loop();
             }
+            // The thread that is waited for may want this very core.
+            std::thread::yield_now();
         }
     }
 

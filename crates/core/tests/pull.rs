@@ -49,6 +49,9 @@ fn outcomes_are_pulled_in_the_order_of_the_pushes_whatever_ended_them() {
     assert_eq!(bench.run_all(), [5]);
     let all = ["1: done 1", "2: failed", "3: expired waiting", "4: cancelled", "5: done 5", "nothing"];
     assert_eq!(bench.pull_all(run), all);
+    let stats = bench.stats();
+    let counts = [stats.queue, stats.run, stats.delivery, stats.total].map(|times| times.count);
+    assert_eq!(counts, [3, 3, 5, 5], "three ran, five were handed over");
     bench.flow.close_flow(run);
     assert_eq!((bench.pull(run), bench.pull(run)), ("end".into(), "end".into()));
     assert_eq!(tally(&bench, run, 5), [2, 1, 0, 0, 1, 1]);
@@ -105,7 +108,9 @@ fn dropped_newest_ones_leave_a_gap_behind_what_was_there() {
     assert_eq!(bench.run_all(), [1]);
     assert_eq!(bench.pull_all(run), ["1: done 1", "gap 3", "nothing"]);
     push_all(&bench, run, [5]);
+    (0..1000).for_each(|key| drop(bench.submit(push(run, 6).key(key))));
     bench.flow.close_flow(run);
+    assert_eq!(bench.pull_all(run), ["gap 1000", "nothing"], "however many keys");
     bench.run_all();
     assert_eq!(bench.pull_all(run), ["5: done 5", "end"]);
 }

@@ -1,6 +1,7 @@
 //! Flows whose outcomes are pulled: the native half of a `Run`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::Outcome;
@@ -90,7 +91,7 @@ impl Flow {
                 Pulled::End => return Err(end_of_stream(py)?),
                 Pulled::Nothing => {
                     py.check_signals()?;
-                    if until.is_some_and(|until| std::time::Instant::now() >= until) {
+                    if until.is_some_and(|until| Instant::now() >= until) {
                         let text = "nothing came in time; the next pull gives what this one would have";
                         return Err(PyTimeoutError::new_err(text));
                     }
@@ -106,6 +107,13 @@ impl Flow {
         Ok(self.core.shared.await_output(self.number, &bell.inner, number))
     }
 
+    /// Takes back a [`Flow::subscribe`]: a task that gave up waiting would leave its number there for ever.
+    fn unsubscribe(&self, bell: &Bell, number: u64) {
+        if life::check(self.core.generation).is_ok() {
+            self.core.shared.forget_output(self.number, &bell.inner, number);
+        }
+    }
+
     /// Admits nothing more.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let _inside = life::inside(py);
@@ -119,8 +127,19 @@ impl Flow {
         let _inside = life::inside(py);
         self.core.enter(py)?;
         let until = wait::instant_after(timeout.map(Deadline::seconds).transpose()?);
-        away(py, || self.core.shared.drain_flow(self.number, until));
-        Ok(())
+        let shared = &self.core.shared;
+        away(py, || shared.begin_drain(self.number));
+        loop {
+            let slice = wait::slice_until(wait::on_main_thread(py), until);
+            if away(py, || shared.wait_drained(self.number, slice)) {
+                return Ok(());
+            }
+            py.check_signals()?;
+            if until.is_some_and(|until| Instant::now() >= until) {
+                away(py, || shared.stop_flow(self.number));
+                return Ok(());
+            }
+        }
     }
 
     /// Closes and cancels what waits and runs.

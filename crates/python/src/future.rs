@@ -1,6 +1,6 @@
 //! `InferenceFuture`: the protocol of `concurrent.futures.Future` over a native slot. No Python thread behind it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use headway_core::error::{Error, ErrorKind};
@@ -9,7 +9,8 @@ use pyo3::exceptions::{PyBaseException, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::{OnceLockExt, PyOnceLock};
-use pyo3::types::PyList;
+use pyo3::types::PyWeakrefMethods;
+use pyo3::types::{PyList, PyWeakrefReference};
 
 use crate::bell::Bell;
 use crate::callback::{self, Callback};
@@ -19,10 +20,12 @@ use crate::once::cached;
 use crate::submit::Deadline;
 use crate::{errors, life, outputs, wait};
 
-/// How it ended, in Python's terms: made once, given to every caller.
+/// How it ended. The outputs are made once and given to every caller.
 enum Ended {
     Results(Py<PyList>),
-    Failed(Py<PyBaseException>, ErrorKind),
+    Failed(Error),
+    /// The outputs could not be made (a dtype that needs a package which is not there).
+    Unmade(Py<PyBaseException>),
 }
 
 /// The result of `submit`: a request on its way.
@@ -31,11 +34,14 @@ pub(crate) struct InferenceFuture {
     pub(crate) core: Arc<Core>,
     pub(crate) slot: SlotRef,
     ended: OnceLock<Ended>,
+    /// The exception, for as long as somebody else holds it: an exception that was raised holds the frames that it
+    /// came through, and they hold this future.
+    raised: Mutex<Option<Py<PyWeakrefReference>>>,
 }
 
 impl InferenceFuture {
     pub(crate) fn new(core: Arc<Core>, slot: SlotRef) -> Self {
-        InferenceFuture { core, slot, ended: OnceLock::new() }
+        InferenceFuture { core, slot, ended: OnceLock::new(), raised: Mutex::new(None) }
     }
 
     /// The ending, converted once. Call it only when the slot has ended.
@@ -47,17 +53,36 @@ impl InferenceFuture {
                     Error::new(ErrorKind::Engine, "the answer was taken by somebody else")
                 })),
             };
-            let converted = match outcome {
-                Ok(values) => outputs::to_list(py, values, &self.core),
-                Err(error) => {
-                    Err((errors::raise(py, &error, self.core.engine_name).into_value(py), error.kind))
-                }
-            };
-            match converted {
-                Ok(list) => Ended::Results(list),
-                Err((exception, kind)) => Ended::Failed(exception, kind),
+            match outcome.map(|values| outputs::to_list(py, values, &self.core)) {
+                Ok(Ok(list)) => Ended::Results(list),
+                Ok(Err(raised)) => Ended::Unmade(raised.into_value(py)),
+                Err(error) => Ended::Failed(error),
             }
         })
+    }
+
+    /// The outputs, or what is raised instead of them.
+    fn answer(&self, py: Python<'_>, ended: &Ended) -> PyResult<Py<PyList>> {
+        match ended {
+            Ended::Results(list) => Ok(list.clone_ref(py)),
+            Ended::Failed(error) => Err(self.raise(py, error)),
+            Ended::Unmade(exception) => Err(PyErr::from_value(exception.bind(py).clone().into_any())),
+        }
+    }
+
+    /// The same exception to everybody, while somebody has it.
+    fn raise(&self, py: Python<'_>, error: &Error) -> PyErr {
+        let known =
+            self.raised.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|one| one.clone_ref(py));
+        if let Some(exception) = known.and_then(|known| known.bind(py).upgrade()) {
+            return PyErr::from_value(exception);
+        }
+        let made = errors::raise(py, error, self.core.engine_name);
+        if let Ok(weak) = PyWeakrefReference::new(made.value(py)) {
+            let old = self.raised.lock().unwrap_or_else(PoisonError::into_inner).replace(weak.unbind());
+            drop(old);
+        }
+        made
     }
 
     /// Waits for the end, or raises `TimeoutError` after `timeout` seconds.
@@ -92,41 +117,39 @@ impl InferenceFuture {
         if !self.slot.is_ended() {
             return Ok(false);
         }
-        Ok(matches!(self.ended(py), Ended::Failed(_, found) if *found == kind))
+        Ok(matches!(self.ended(py), Ended::Failed(error) if error.kind == kind))
     }
 }
 
 #[pymethods]
 impl InferenceFuture {
-    /// A raised exception holds the frames that it came through, and they hold this future. Without `__clear__`:
-    /// the exception's own breaks that cycle.
+    /// Outputs of a Python callable may be any objects, this future's holders among them. Without `__clear__`: the
+    /// list's own breaks such a cycle.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.ended.get() {
             Some(Ended::Results(list)) => visit.call(list),
-            Some(Ended::Failed(exception, _)) => visit.call(exception),
-            None => Ok(()),
+            Some(Ended::Unmade(exception)) => visit.call(exception),
+            Some(Ended::Failed(_)) | None => Ok(()),
         }
     }
 
     /// The outputs, once they are there.
     #[pyo3(signature = (timeout=None))]
     fn result(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyList>> {
-        match self.settle(py, timeout)? {
-            Ended::Results(list) => Ok(list.clone_ref(py)),
-            Ended::Failed(exception, _) => Err(PyErr::from_value(exception.bind(py).clone().into_any())),
-        }
+        let ended = self.settle(py, timeout)?;
+        self.answer(py, ended)
     }
 
     /// The exception, or `None` when it ended well.
     #[pyo3(signature = (timeout=None))]
     fn exception(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Py<PyBaseException>>> {
-        match self.settle(py, timeout)? {
-            Ended::Results(_) => Ok(None),
-            // As in `concurrent.futures`: a cancelled future has no exception to give, it raises.
-            Ended::Failed(exception, ErrorKind::Cancelled) => {
-                Err(PyErr::from_value(exception.bind(py).clone().into_any()))
-            }
-            Ended::Failed(exception, _) => Ok(Some(exception.clone_ref(py))),
+        let ended = self.settle(py, timeout)?;
+        // As in `concurrent.futures`: a cancelled future has no exception to give, it raises.
+        let cancelled = matches!(ended, Ended::Failed(error) if error.kind == ErrorKind::Cancelled);
+        match self.answer(py, ended) {
+            Ok(_) => Ok(None),
+            Err(raised) if cancelled => Err(raised),
+            Err(raised) => Ok(Some(raised.into_value(py))),
         }
     }
 
@@ -226,7 +249,10 @@ impl InferenceFuture {
         let state = match () {
             () if self.slot.is_ended() => match self.ended(py) {
                 Ended::Results(_) => "done".to_owned(),
-                Ended::Failed(exception, _) => exception.bind(py).get_type().name()?.to_string(),
+                ended => match self.answer(py, ended) {
+                    Ok(_) => "done".to_owned(),
+                    Err(raised) => raised.get_type(py).name()?.to_string(),
+                },
             },
             () if life::check(self.core.generation).is_ok() && self.core.shared.is_running(&self.slot) => {
                 "running".to_owned()

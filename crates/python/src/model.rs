@@ -193,7 +193,10 @@ fn session_config(dict: &Bound<'_, PyDict>) -> PyResult<SessionConfig> {
 }
 
 fn ort_options(given: &Bound<'_, PyAny>, engine: &dyn Engine) -> PyResult<Arc<dyn Control>> {
-    let fields = given.call_method0("_fields")?;
+    let Ok(fields) = given.call_method0("_fields") else {
+        let text = format!("run_options: expected headway.RunOptions, got {}", given.get_type().name()?);
+        return Err(PyTypeError::new_err(text));
+    };
     let fields = fields.cast::<PyDict>()?;
     let config = RunConfig {
         log_severity_level: get(fields, "log_severity_level")?,

@@ -1,9 +1,7 @@
 //! Outputs on their way to the caller.
 
-use headway_core::error::ErrorKind;
 use headway_core::request::Outcome;
 use headway_core::value::{Value, Values};
-use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -11,17 +9,12 @@ use crate::core::{Core, Kind};
 use crate::errors;
 use crate::graveyard::PyOwner;
 
-/// The list of outputs, or the exception that took its place.
-pub(crate) fn to_list(
-    py: Python<'_>,
-    values: Values,
-    core: &Core,
-) -> Result<Py<PyList>, (Py<PyBaseException>, ErrorKind)> {
-    let made = match core.kind {
+/// The list of outputs.
+pub(crate) fn to_list(py: Python<'_>, values: Values, core: &Core) -> PyResult<Py<PyList>> {
+    match core.kind {
         Kind::Native(_) => native(py, values, core),
         Kind::Python => python(py, &values),
-    };
-    made.map_err(|error| (error.into_value(py), ErrorKind::Engine))
+    }
 }
 
 fn native(py: Python<'_>, values: Values, core: &Core) -> PyResult<Py<PyList>> {
@@ -49,8 +42,7 @@ fn python(py: Python<'_>, values: &Values) -> PyResult<Py<PyList>> {
 /// The answer of a request, or the exception that it ended with.
 pub(crate) fn answer(py: Python<'_>, outcome: Outcome, core: &Core) -> PyResult<Py<PyList>> {
     match outcome.into_result() {
-        Ok(values) => to_list(py, values, core)
-            .map_err(|(raised, _)| PyErr::from_value(raised.into_bound(py).into_any())),
+        Ok(values) => to_list(py, values, core),
         Err(error) => Err(errors::raise(py, &error, core.engine_name)),
     }
 }

@@ -168,9 +168,6 @@ slots! {
     273 set_deterministic(*mut OrtSessionOptions, bool) -> Status;
 }
 
-/// Codes that mean that the caller's request is wrong.
-const INVALID_ARGUMENT: i32 = 2;
-
 impl Api {
     /// Every call that answers with a status goes through here. `kind` says what the failure of this call means.
     ///
@@ -184,12 +181,7 @@ impl Api {
     /// [`Api::check`] for what happens while a request runs.
     #[inline]
     pub(super) fn check_run(&self, status: Status) -> Result<(), Error> {
-        self.check(status, ErrorKind::Engine).map_err(|mut error| {
-            if error.code == Some(INVALID_ARGUMENT) {
-                error.kind = ErrorKind::Input;
-            }
-            error
-        })
+        self.check(status, ErrorKind::Engine)
     }
 
     #[cold]

@@ -1,0 +1,297 @@
+"""`stream`: feeds in, results out, with bounded look-ahead."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import operator
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import headway
+
+from ..conftest import Make
+from ..support import X, assert_conserved, until
+
+pytestmark = pytest.mark.timeout(30)
+
+WRONG = {"x": np.zeros((1, 3), np.int64)}
+
+
+class Source:
+    """An iterator that counts what was read of it."""
+
+    def __init__(self, count: int) -> None:
+        self.read = 0
+        self._count = count
+
+    def __iter__(self) -> Source:
+        return self
+
+    def __next__(self) -> Any:
+        if self.read >= self._count:
+            raise StopIteration
+        self.read += 1
+        return X + self.read - 1
+
+
+def numbers(results: Any) -> list[float]:
+    return [float(result[0][0, 0]) for result in results]
+
+
+@pytest.mark.parametrize("overflow", ["block", "raise", "drop_oldest", "drop_newest"])
+@pytest.mark.parametrize("depth", [None, 1, 2, 50])
+def test_in_order_and_never_in_its_own_way(depth: int | None, overflow: str, fake: Make) -> None:
+    session, _ = fake(held=False, workers=2, overflow=overflow)
+    assert numbers(session.stream(Source(300), depth=depth)) == list(range(300))
+    stats = assert_conserved(session)
+    assert (stats.done, stats.dropped, stats.rejected) == (300, {}, 0)
+
+
+def test_an_empty_source(fake: Make) -> None:
+    session, _ = fake()
+    assert list(session.stream([])) == []
+
+
+@pytest.mark.parametrize("depth", [1, 3, 7])
+def test_look_ahead_is_bounded(depth: int, fake: Make) -> None:
+    session, engine = fake(queue_depth=16)
+    source = Source(100)
+    stream = session.stream(source, depth=depth)
+    assert source.read == 0
+    thread = threading.Thread(target=next, args=(stream,))
+    thread.start()
+    until(lambda: source.read == depth, "the look-ahead is full")
+    engine.wait_running(1)
+    assert (source.read, session.stats().submitted) == (depth, depth)
+    engine.open()
+    thread.join()
+    assert source.read == depth
+    stream.close()
+
+
+def test_a_slow_source_is_read_one_feed_ahead(fake: Make) -> None:
+    session, _ = fake(held=False)
+    done = session.stats
+    source = Source(20)
+
+    def slow() -> Iterator[Any]:
+        for feed in source:
+            yield feed
+            # It takes longer than the model: what was given has ended before the next is read.
+            until(lambda: done().done == source.read, "the feed's end")
+
+    for place, result in enumerate(session.stream(slow(), depth=8)):
+        assert numbers([result]) == [place]
+        assert source.read <= place + 2
+
+
+def test_unordered_gives_what_has_ended(fake: Make) -> None:
+    second = threading.Event()
+
+    def model(feed: dict[str, Any]) -> list[Any]:
+        if feed["x"][0, 0] == 0:
+            second.wait()
+        return [feed["x"]]
+
+    with headway.InferenceSession(model, inputs=["x"], outputs=["y"], workers=2) as session:
+        stream = session.stream(Source(3), ordered=False)
+        first = numbers([next(stream), next(stream)])
+        assert sorted(first) == [1, 2]
+        second.set()
+        assert numbers(stream) == [0]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_errors_in_their_place(ordered: bool, fake: Make) -> None:
+    session, engine = fake(held=False)
+    engine.fail_nth(2, "told to fail")
+    feeds = [X, WRONG, X + 1, X + 2, X + 3]
+    items = list(session.stream(feeds, on_error="yield", ordered=ordered))
+    kinds = [type(item) for item in items]
+    if ordered:
+        assert kinds == [list, headway._errors.InvalidArgument, list, headway.EngineError, list] or kinds == [
+            list,
+            headway.InputError,
+            list,
+            headway.EngineError,
+            list,
+        ]
+    assert len(items) == 5
+    assert sorted(numbers(item for item in items if isinstance(item, list))) == [0, 1, 3]
+
+
+def test_the_first_error_ends_it_and_cancels_the_rest(fake: Make) -> None:
+    session, engine = fake(queue_depth=16)
+    engine.fail_nth(1, "told to fail")
+    stream = session.stream(Source(100), depth=6)
+    engine.release(2)
+    assert numbers([next(stream)]) == [0]
+    with pytest.raises(headway.EngineError, match="told to fail"):
+        next(stream)
+    assert list(stream) == []
+    until(lambda: session.stats().running == 0, "the lane is free")
+    stats = assert_conserved(session)
+    assert stats.cancelled == stats.submitted - 2 > 0
+
+
+def test_closing_it_cancels_what_it_had_submitted(fake: Make) -> None:
+    session, engine = fake(queue_depth=16)
+    mine = session.submit(X)
+    engine.wait_running(1)
+    engine.release()
+    mine.result()
+    stream = session.stream(Source(100), depth=6)
+    engine.release()
+    next(stream)
+    other = session.submit(X)
+    stream.close()
+    until(lambda: session.stats().running <= 1, "the lane is free")
+    stats = assert_conserved(session)
+    assert stats.cancelled == stats.submitted - 3
+    assert list(stream) == []
+    engine.open()
+    assert other.result()[0].tolist() == X.tolist()
+
+
+def test_leaving_it_to_the_garbage_collector_cancels(fake: Make) -> None:
+    session, engine = fake(queue_depth=16)
+    engine.release()
+    for _ in session.stream(Source(100), depth=6):
+        break
+    until(lambda: session.stats().running == 0, "the lane is free")
+    stats = assert_conserved(session)
+    assert stats.cancelled == stats.submitted - 1 > 0
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt, GeneratorExit])
+def test_a_source_that_raises_ends_it_after_the_results_before(
+    error: type[BaseException], ordered: bool, fake: Make
+) -> None:
+    session, _ = fake(held=False)
+
+    def feeds() -> Iterator[Any]:
+        yield X
+        yield X + 1
+        raise error("mine")
+
+    stream = session.stream(feeds(), ordered=ordered, depth=8)
+    assert sorted(numbers([next(stream), next(stream)])) == [0, 1]
+    with pytest.raises(error, match="mine"):
+        next(stream)
+    assert list(stream) == []
+
+
+def test_interrupted_while_it_waits(fake: Make) -> None:
+    session, engine = fake()
+
+    def interrupt() -> None:
+        engine.wait_running(1)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    for ordered in (True, False):
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        stream = session.stream(Source(4), ordered=ordered)
+        with pytest.raises(KeyboardInterrupt):
+            next(stream)
+        thread.join()
+        stream.close()
+        until(lambda: session.stats().running == 0, "the lane is free")
+    stats = assert_conserved(session)
+    assert stats.cancelled == stats.submitted == 8
+
+
+def test_length_hint(fake: Make) -> None:
+    session, _ = fake(held=False)
+    stream = session.stream([X] * 5)
+    assert operator.length_hint(stream) == 5
+    next(stream)
+    assert operator.length_hint(stream) == 4
+    assert len(list(stream)) == 4
+    assert operator.length_hint(stream) == 0
+    assert operator.length_hint(session.stream(feed for feed in [X]), 7) == 7
+
+
+def test_dropped_neighbours_are_one_gap(fake: Make) -> None:
+    session, engine = fake(overflow="drop_oldest", queue_depth=3)
+    stream = session.stream(Source(6), depth=3, on_error="yield")
+    items: list[Any] = []
+    thread = threading.Thread(target=lambda: items.extend(stream))
+    thread.start()
+    engine.wait_running(1)
+    until(lambda: session.stats().submitted == 3, "the look-ahead is full")
+    # Other callers push both of its waiting frames out.
+    others = [session.submit(X + 100) for _ in range(3)]
+    engine.open()
+    thread.join()
+    gap = items[1]
+    assert isinstance(gap, headway.Dropped)
+    assert (gap.count, gap.reason) == (2, "overflow")
+    assert numbers(items[:1] + items[2:]) == [0, 3, 4, 5]
+    assert all(other.done() for other in others)
+
+
+def test_a_gap_at_the_end(fake: Make) -> None:
+    session, engine = fake(overflow="drop_oldest", queue_depth=2)
+    stream = session.stream(Source(2), depth=2)
+    items: list[Any] = []
+
+    def work() -> None:
+        try:
+            items.extend(stream)
+        except headway.Dropped as gap:
+            items.append(gap)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    engine.wait_running(1)
+    until(lambda: session.stats().submitted == 2, "the look-ahead is full")
+    others = [session.submit(X) for _ in range(2)]
+    engine.open()
+    thread.join()
+    assert isinstance(items[-1], headway.Dropped)
+    assert [other.result()[0].tolist() for other in others] == [X.tolist()] * 2
+
+
+def test_cancelled_by_somebody_else(fake: Make) -> None:
+    session, engine = fake()
+    stream = session.stream(Source(4), depth=2, on_error="yield")
+    thread = threading.Thread(target=lambda: (engine.wait_running(1), session.cancel_all(), engine.open()))
+    thread.start()
+    items = list(stream)
+    thread.join()
+    assert isinstance(items[0], concurrent.futures.CancelledError)
+    assert len(items) == 4
+    assert_conserved(session)
+
+
+@pytest.mark.parametrize("options", [{"depth": 0}, {"depth": -1}, {"depth": 1.5}, {"on_error": "ignore"}])
+def test_options_that_make_no_sense(options: dict[str, Any], fake: Make) -> None:
+    session, _ = fake()
+    with pytest.raises(ValueError, match=next(iter(options))):
+        session.stream([X], **options)
+
+
+def test_many_streams_at_once_do_not_mix(fake: Make) -> None:
+    session, _ = fake(held=False, workers=2)
+    wrong: list[Any] = []
+
+    def drive(place: int) -> None:
+        feeds = (X + 1000 * place + number for number in range(100))
+        got = numbers(session.stream(feeds, ordered=place % 2 == 0, stream=place))
+        if sorted(got) != [1000 * place + number for number in range(100)] or (place % 2 == 0 and got != sorted(got)):
+            wrong.append(got)
+
+    threads = [threading.Thread(target=drive, args=(place,)) for place in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert assert_conserved(session).done == 600
