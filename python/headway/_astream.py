@@ -61,7 +61,10 @@ class _Window:
 
     def _enter(self, feed: Any) -> None:
         try:
-            task: asyncio.Future[Any] = asyncio.ensure_future(await_future(self._submit(feed)))
+            future = self._submit(feed)
+            task: asyncio.Future[Any] = asyncio.ensure_future(await_future(future))
+            # A task that is cancelled before its first step never gets to cancel its request.
+            task.add_done_callback(lambda _: future.cancel())
         except Exception as error:
             # A wrong feed fails in its place; the others go on.
             task = asyncio.get_running_loop().create_future()

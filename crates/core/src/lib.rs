@@ -7,7 +7,7 @@
 //!    [`reorder`] (in which order are outcomes handed over?), [`keys`], [`deadlines`], [`metrics`].
 //! 2. [`state`]: the one lock's contents and its transitions; [`slot`]: one request's outcome cell;
 //!    [`bell`]: an event loop's; [`delivery`]: the queue of due callbacks.
-//! 3. [`worker`], [`timer`]: threads that act.
+//! 3. `worker`, [`timer`]: threads that act on [`work`].
 //! 4. [`runtime`]: `submit`, `take`, `complete`, `cancel`, `expire`; [`close`], [`threads`].
 //!
 //! Imports go down only. Everything that waits or locks is in floors 2 to 4.
@@ -36,4 +36,5 @@ pub mod threads;
 #[cfg(not(loom))]
 pub mod timer;
 pub mod value;
-pub mod worker;
+pub mod work;
+mod worker;

@@ -12,7 +12,11 @@ use crate::request::{Outcome, Request, Time};
 use crate::slot::{Milestone, Seen, Slot, SlotRef, Tag};
 use crate::state::{Config, Effects, FlowConfig, LaneStats, Manner, State, Turn};
 use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
-use crate::worker::Work;
+use crate::work::Work;
+
+/// On a cache line of its own: who looks at it does not slow down who takes the lock beside it.
+#[repr(align(128))]
+struct Apart<T>(T);
 
 /// What every thread of a session shares.
 pub struct Shared {
@@ -31,7 +35,7 @@ pub struct Shared {
     clock: Clock,
     spin: Duration,
     /// Requests waiting, for spinning workers to look at without the lock.
-    waiting: AtomicU64,
+    waiting: Apart<AtomicU64>,
     /// Nanoseconds the model usually runs; 0 while unknown.
     usual: AtomicU64,
 }
@@ -67,7 +71,7 @@ impl Shared {
             can_cancel,
             clock,
             spin: config.spin,
-            waiting: AtomicU64::new(0),
+            waiting: Apart(AtomicU64::new(0)),
             usual: AtomicU64::new(0),
             state: Mutex::new(State::new(config, lanes)),
         }))
@@ -93,7 +97,7 @@ impl Shared {
     fn publish(&self, state: &mut State, fx: &mut Effects) {
         // A thread that does not sleep needs no wake-up; it looks before it sleeps.
         fx.deliver = fx.deliver && std::mem::take(&mut state.listening);
-        self.waiting.store(state.waiting() as u64, Ordering::Relaxed);
+        self.waiting.0.store(state.waiting() as u64, Ordering::Relaxed);
         self.usual.store(state.usual_run, Ordering::Relaxed);
     }
 
@@ -245,7 +249,7 @@ impl Shared {
 
     fn spin(&self) {
         let start = Instant::now();
-        while self.waiting.load(Ordering::Relaxed) == 0 && start.elapsed() < self.spin {
+        while self.waiting.0.load(Ordering::Relaxed) == 0 && start.elapsed() < self.spin {
             for _ in 0..32 {
                 std::hint::spin_loop();
             }

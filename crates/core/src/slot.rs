@@ -12,7 +12,7 @@ use crate::bell::Bell;
 use crate::error::Error;
 use crate::request::{Outcome, Ticket, Timing};
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock, wait};
-use crate::worker::Work;
+use crate::work::Work;
 
 /// Something of the door's that travels with a request: a callback and its user data.
 pub type Tag = Box<dyn Any + Send>;

@@ -12,7 +12,7 @@ use headway_core::runtime::Shared;
 use headway_core::slot::{Milestone, Seen, SlotRef};
 use headway_core::state::{Config, FlowConfig, Manner, Output, Pulled};
 use headway_core::value::Values;
-use headway_core::worker::Work;
+use headway_core::work::Work;
 use loom::thread::{self, JoinHandle};
 
 type Flow = Arc<Shared>;

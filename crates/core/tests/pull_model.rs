@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use headway_core::admission::{Overflow, Patience};
 use headway_core::slot::SlotRef;
 use headway_core::state::Config;
-use headway_core::worker::Work;
+use headway_core::work::Work;
 use proptest::prelude::*;
 use support::{Bench, ask, ended, flow, numbers};
 

@@ -6,7 +6,7 @@ use headway_core::engine::Job;
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::Inputs;
 use headway_core::value::{Value, Values};
-use headway_core::worker::Work;
+use headway_core::work::Work;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 

@@ -8,7 +8,7 @@ use crate::metrics::End;
 use crate::request::{Outcome, Request, Ticket, Time};
 use crate::slot::{Slot, SlotRef};
 use crate::sync::Arc;
-use crate::worker::Work;
+use crate::work::Work;
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the session is closed")
@@ -104,6 +104,7 @@ impl State {
             job,
             slot: Arc::clone(&slot),
             callback,
+            attached: false,
             ordered: callback && self.config.ordered,
             any_lane: manner.any_lane,
             caller: false,

@@ -104,6 +104,9 @@ impl State {
         self.unqueue(index);
         let Some(entry) = self.take_entry(index) else { return };
         self.counters.rejected += 1;
+        if entry.attached {
+            self.deliver_refusal(&entry.slot, entry.submitted, fx);
+        }
         fx.refusals.push((entry.slot, error));
         fx.trash.jobs.push(entry.job);
     }
@@ -192,6 +195,7 @@ impl State {
         let (index, id) = (slot.index, slot.id);
         if let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut).filter(|e| e.id == id) {
             entry.callback = true;
+            entry.attached = true;
             slot.add_tag(tag);
             return None;
         }

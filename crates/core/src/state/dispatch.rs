@@ -8,7 +8,7 @@ use crate::request::{Outcome, Ticket, Time};
 use crate::schedule::{Item, choose_flow};
 use crate::slot::Slot;
 use crate::sync::Arc;
-use crate::worker::Work;
+use crate::work::Work;
 
 impl State {
     /// True when so much of a flow is undelivered that nothing new of it may start (invariant 4). Closing lifts

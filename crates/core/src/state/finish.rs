@@ -8,7 +8,7 @@ use crate::metrics::End;
 use crate::request::{Outcome, Ticket, Time, Timing};
 use crate::schedule::KeyId;
 use crate::slot::SlotRef;
-use crate::worker::Work;
+use crate::work::Work;
 
 /// An ending on its way to a counter or to delivery.
 pub(super) struct Settled {
@@ -69,6 +69,7 @@ impl State {
             slot: SlotRef::clone(slot),
             ticket,
             told: None,
+            refused: false,
             end: settled.end,
             key,
             submitted: timing.submitted,
@@ -112,7 +113,36 @@ impl State {
         self.notices += 1;
         self.told += 1;
         let (slot, end) = (SlotRef::clone(slot), End::Dropped(reason));
-        self.ready.push_back(Delivery { slot, ticket, told: Some(reason), end, key: None, submitted, ended });
+        self.ready.push_back(Delivery {
+            slot,
+            ticket,
+            told: Some(reason),
+            refused: false,
+            end,
+            key: None,
+            submitted,
+            ended,
+        });
+        fx.deliver = true;
+    }
+
+    /// Has the callbacks of a future called that was refused while its caller already held it.
+    pub(super) fn deliver_refusal(&mut self, slot: &SlotRef, submitted: Time, fx: &mut Effects) {
+        if self.deaf {
+            return;
+        }
+        let (slot, end) = (SlotRef::clone(slot), End::Cancelled);
+        self.notices += 1;
+        self.ready.push_back(Delivery {
+            slot,
+            ticket: 0,
+            told: None,
+            refused: true,
+            end,
+            key: None,
+            submitted,
+            ended: submitted,
+        });
         fx.deliver = true;
     }
 
@@ -221,8 +251,8 @@ impl State {
     pub(crate) fn delivered(&mut self, delivery: &Delivery, raised: bool, now: Time, fx: &mut Effects) {
         self.delivering -= 1;
         self.notices -= usize::from(is_notice(delivery.end));
-        if delivery.told.is_some() {
-            self.told -= 1;
+        if delivery.told.is_some() || delivery.refused {
+            self.told -= usize::from(delivery.told.is_some());
             self.counters.callback_errors += u64::from(raised);
         } else {
             self.account(delivery, raised, now);

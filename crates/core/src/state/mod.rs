@@ -123,6 +123,8 @@ pub(crate) struct Entry {
     job: Job,
     slot: SlotRef,
     callback: bool,
+    /// A callback was added to it while its caller held it.
+    attached: bool,
     /// It holds a place in its consumer's order.
     ordered: bool,
     any_lane: bool,
@@ -184,6 +186,8 @@ pub struct Delivery {
     pub ticket: Ticket,
     /// Set when it only tells of a drop: nothing is handed over with it.
     pub told: Option<DropReason>,
+    /// Set when the request was refused in the line: its caller has the future, and wants its callbacks called.
+    pub refused: bool,
     end: End,
     key: Option<KeyId>,
     submitted: Time,

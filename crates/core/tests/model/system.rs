@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use headway_core::admission::Overflow;
 use headway_core::slot::SlotRef;
 use headway_core::state::{Config, Delivery};
-use headway_core::worker::Work;
+use headway_core::work::Work;
 
 use crate::support::{Bench, flow, outcome, word};
 use crate::{New, Op};

@@ -16,7 +16,7 @@ use headway_core::slot::SlotRef;
 use headway_core::state::{Config, Delivery, FlowConfig, Manner, Output, Pulled};
 use headway_core::stats::Stats;
 use headway_core::value::{Value, Values};
-use headway_core::worker::Work;
+use headway_core::work::Work;
 
 /// Inputs or outputs that carry a number.
 pub fn values(number: u64) -> Values {
