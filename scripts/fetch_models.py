@@ -51,6 +51,11 @@ PACKAGES = (
                 "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
             ),
             Member(
+                "src/silero_vad/data/silero_vad_16k_sequence.onnx",
+                "silero_vad_16k_sequence.onnx",
+                "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
+            ),
+            Member(
                 "tests/data/test.wav",
                 "speech.wav",
                 "89f17d9c94c4b31eb320f424628bcbc920abaddbee6e2760fd868bfb1d9a2e47",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import atexit as _atexit
 import os as _os
-from importlib.metadata import PackageNotFoundError as _NotInstalled
-from importlib.metadata import version as _version
 
 from headway import _core
 from headway._core import InferenceFuture
@@ -37,11 +35,6 @@ from headway._providers import ProviderReport
 from headway._sample import Sample
 from headway.run import Run, Tally
 from headway.session import InferenceSession, Refused
-
-try:
-    __version__ = _version("headway")
-except _NotInstalled:  # running from a source tree
-    __version__ = "0"
 
 __all__ = [
     # sessions
@@ -94,6 +87,18 @@ __all__ = [
     "RuntimeException",
     "SessionClosed",
 ]
+
+
+def __getattr__(name: str) -> str:
+    # On demand: importlib.metadata would be most of the time that importing headway takes.
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("headway")
+        except PackageNotFoundError:  # running from a source tree
+            return "0"
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def get_available_providers() -> list[str]:

@@ -1,0 +1,102 @@
+"""Awaiting from every kind of event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+import headway
+
+from ..conftest import Make
+from ..support import PATIENCE, X, assert_conserved
+
+pytestmark = pytest.mark.timeout(30)
+
+
+class NoReaders(asyncio.SelectorEventLoop):
+    """Like Windows' proactor loop: it cannot watch a descriptor that it does not own."""
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+        if fd is not self._ssock and fd != self._ssock.fileno():  # type: ignore[attr-defined]
+            raise NotImplementedError
+        super().add_reader(fd, callback, *args)
+
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": uvloop.new_event_loop,
+    "no add_reader": NoReaders,
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def warm() -> None:
+    """What uvloop keeps for the process is no leak of ours."""
+    uvloop.new_event_loop().close()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.sleep(0))
+
+
+async def everything(session: headway.InferenceSession) -> None:
+    results = await asyncio.gather(*(session.arun(None, X + place) for place in range(20)))
+    assert [int(result[0][0, 0]) for result in results] == list(range(20))
+    future = await session.asubmit(X + 5)
+    assert int((await future)[0][0, 0]) == 5
+    assert [int(item[0][0, 0]) async for item in session.astream(X + place for place in range(20))] == list(range(20))
+    assert len(await session.arun_parallel([X] * 7)) == 7
+    run = session.open()
+    for place in range(4):
+        run.push(X + place)
+    run.close_input()
+    assert [int(sample.data["y"][0, 0]) async for sample in run] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_every_convention(name: str, fake: Make) -> None:
+    session, _ = fake(held=False, queue_depth=32)
+    with asyncio.Runner(loop_factory=LOOPS[name]) as runner:
+        runner.run(everything(session))
+    session.close()
+    stats = assert_conserved(session)
+    assert (stats.done, stats.cancelled) == (52, 0)
+
+
+def test_several_kinds_of_loops_at_once(fake: Make) -> None:
+    session, _ = fake(held=False, workers=2, queue_depth=128)
+    wrong: list[BaseException] = []
+
+    def drive(factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        try:
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(everything(session))
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=drive, args=(factory,)) for factory in LOOPS.values() for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not wrong
+    assert assert_conserved(session).done == 6 * 52
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_cancelling_the_task_cancels_the_request(name: str, fake: Make) -> None:
+    session, engine = fake()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(session.arun(None, X))
+        await asyncio.to_thread(engine.wait_running, 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with asyncio.Runner(loop_factory=LOOPS[name]) as runner:
+        runner.run(main())
+    assert assert_conserved(session).cancelled == 1
