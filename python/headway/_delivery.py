@@ -91,6 +91,15 @@ class LoopBell:
         """Waits until the request is admitted, or until it ends."""
         await self.wait_for(lambda number: future._subscribe(self.bell, number, admitted), loop)
 
+    async def wait_output(self, flow: Flow, loop: asyncio.AbstractEventLoop) -> None:
+        """Waits until a Run's flow has an output or is over."""
+        number = self.next + 1
+        try:
+            await self.wait_for(lambda number: flow.subscribe(self.bell, number), loop)
+        finally:
+            # A flow may have no output for ever; what nobody waits for any more is forgotten.
+            flow.unsubscribe(self.bell, number)
+
     async def wait_for(self, subscribe: Callable[[int], bool], loop: asyncio.AbstractEventLoop) -> None:
         """Waits until the bell rings for what ``subscribe(number)`` asked it to; it says whether it will."""
         self.next += 1
@@ -181,4 +190,4 @@ async def await_output(flow: Flow) -> Pulled:
         try:
             return flow.pull(0)
         except TimeoutError:
-            await bell.wait_for(lambda number: flow.subscribe(bell.bell, number), loop)
+            await bell.wait_output(flow, loop)

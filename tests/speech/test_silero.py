@@ -58,6 +58,7 @@ def assert_same(found: list[Any]) -> None:
 def session(leaks: None) -> Any:
     with Session(str(path(SILERO)), serial=True, hint="throughput", queue_depth=16) as session:
         yield session
+        session.close()
         assert {key: counters.done for key, counters in session.stats().streams.items()} == dict.fromkeys(
             range(SPEAKERS), CHUNKS
         )

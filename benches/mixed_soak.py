@@ -1,0 +1,247 @@
+"""Every convention at once for a while: memory stays flat, threads and handles constant, counters add up.
+
+    python -m benches.mixed_soak [--seconds 1800]
+
+Exit status 1 when a bound is broken. `make soak` runs the half hour, CI a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import psutil
+
+import headway
+
+from . import models
+
+#: The bound of the half hour, in MB an hour; a shorter run is noisier: what an hour would be from two pages a second.
+SLOPE = 1.0
+#: So much may come and go between two looks without being a slope, in MB.
+NOISE = 1.0
+#: Requests of one convention in a row.
+PORTION = 50
+
+Session = headway.InferenceSession
+Part = Callable[[Session, models.Feed], object]
+EXPECTED = (headway.HeadwayError, CancelledError)
+
+
+def _futures(session: Session, feed: models.Feed) -> None:
+    futures = [session.submit(feed) for _ in range(PORTION)]
+    for future in headway.as_completed(futures):
+        future.result()
+
+
+def _ended_early(session: Session, feed: models.Feed) -> None:
+    futures = [session.submit(feed, timeout=1e-4 if place % 2 else None) for place in range(PORTION)]
+    futures[0].cancel()
+    headway.wait(futures)
+
+
+def _callbacks(session: Session, feed: models.Feed) -> None:
+    last = threading.Event()
+    for place in range(PORTION):
+        session.run_async(None, feed, lambda _results, place, _err: place == PORTION - 1 and last.set(), place)
+    last.wait()
+
+
+def _pipeline(session: Session, feed: models.Feed) -> None:
+    with session.pipeline(depth=4) as pipe:
+        for _ in range(PORTION):
+            pipe.push(feed)
+
+
+def _stream(session: Session, feed: models.Feed) -> None:
+    for place, _ in enumerate(session.stream((feed for _ in range(PORTION)), ordered=False)):
+        if place == PORTION - 5:
+            break
+
+
+def _lists(session: Session, feed: models.Feed) -> None:
+    session.run_parallel([feed] * PORTION)
+    name, array = next(iter(feed.items()))
+    session.run_batch(None, {name: np.repeat(array, 7, axis=0)})
+
+
+def _push_pull(session: Session, feed: models.Feed) -> None:
+    with session.open(preset="realtime") as run:
+        for place in range(PORTION):
+            run.push(feed, stream_id=place % 3)
+            run.try_pull()
+
+
+def _wrong(session: Session, feed: models.Feed) -> None:
+    for _ in range(PORTION):
+        with suppress(headway.InputError):
+            session.submit({name: array.astype(np.int64) for name, array in feed.items()})
+
+
+async def _loop(session: Session, feed: models.Feed) -> None:
+    await asyncio.gather(*(session.arun(None, feed) for _ in range(PORTION)))
+    await session.arun_parallel([feed] * PORTION)
+    async for _ in session.astream(feed for _ in range(PORTION)):
+        pass
+    with suppress(TimeoutError, *EXPECTED):
+        await asyncio.wait_for(asyncio.gather(*(session.arun(None, feed) for _ in range(PORTION))), 1e-4)
+
+
+def _asyncio(session: Session, feed: models.Feed) -> None:
+    asyncio.run(_loop(session, feed))
+
+
+def _run(session: Session, feed: models.Feed) -> None:
+    for _ in range(PORTION):
+        session.run(None, feed)
+
+
+PARTS: tuple[Part, ...] = (
+    _run,
+    _futures,
+    _ended_early,
+    _callbacks,
+    _pipeline,
+    _stream,
+    _lists,
+    _push_pull,
+    _wrong,
+    _asyncio,
+)
+
+
+@dataclass
+class Driver:
+    """One thread for each convention, all on one session, until the time is up. Between looks all of them pause."""
+
+    session: Session
+    feed: models.Feed
+    stop: bool = False
+    errors: list[BaseException] = field(default_factory=list)
+
+    def _drive(self, part: Part, pause: threading.Barrier) -> None:
+        while True:
+            until = monotonic() + self.stretch
+            while monotonic() < until and not self.errors:
+                try:
+                    part(self.session, self.feed)
+                except BaseException as error:
+                    self.errors.append(error)
+            pause.wait()
+            pause.wait()
+            if self.stop:
+                return
+
+    def run(self, seconds: float, look: Callable[[], bool]) -> None:
+        """Looks about sixty times, when nothing is in flight."""
+        self.stretch = max(0.5, min(10.0, seconds / 60))
+        pause = threading.Barrier(len(PARTS) + 1)
+        threads = [threading.Thread(target=self._drive, args=(part, pause), daemon=True) for part in PARTS]
+        for thread in threads:
+            thread.start()
+        end = monotonic() + seconds
+        while not self.stop:
+            pause.wait()
+            self.stop = not look() or bool(self.errors) or monotonic() >= end
+            pause.wait()
+        for thread in threads:
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What there is when nothing is in flight."""
+
+    at: float
+    megabytes: float
+    threads: int
+    handles: int
+    lost: int
+
+
+def _look(session: Session, process: psutil.Process, start: float) -> Look:
+    gc.collect()
+    stats = session.stats()
+    ended = stats.done + stats.failed + sum(stats.dropped.values()) + stats.expired + stats.cancelled
+    lost = stats.submitted - ended - stats.waiting - stats.running - stats.undelivered
+    handles = process.num_handles() if os.name == "nt" else process.num_fds()
+    rss: int = process.memory_info().rss
+    return Look(monotonic() - start, rss / 2**20, process.num_threads(), handles, lost)
+
+
+def slope(looks: list[Look]) -> float:
+    """MB an hour, by least squares."""
+    if len(looks) < 3:
+        return 0.0
+    times, sizes = np.array([[look.at, look.megabytes] for look in looks]).T
+    return float(np.polyfit(times, sizes, 1)[0] * 3600)
+
+
+def broken(looks: list[Look], report: Any, errors: list[BaseException]) -> list[str]:
+    """What is wrong, in words."""
+    # A third is warm-up: pools, heaps and the interpreter's own caches fill.
+    warm = looks[len(looks) // 3 :]
+    grown = max(look.megabytes for look in warm[-3:]) - max(look.megabytes for look in warm[:3])
+    wrong = [f"a thread ended with {error!r}" for error in errors]
+    if slope(warm) > SLOPE and grown > NOISE:
+        wrong.append(f"RSS grows by {slope(warm):.2f} MB an hour ({grown:.2f} MB after the warm-up)")
+    for name in ("threads", "handles"):
+        seen = sorted({getattr(look, name) for look in warm})
+        if seen[-1] - seen[0] > 0:
+            wrong.append(f"{name} are not constant: {seen}")
+    if any(look.lost for look in looks):
+        wrong.append(f"requests that no counter accounts for: {max(look.lost for look in looks)}")
+    if not (report.drained and report.delivered):
+        wrong.append(f"not everything was delivered at close: {report}")
+    return wrong
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser("python -m benches.mixed_soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=1800.0)
+    seconds = parser.parse_args(arguments).seconds
+    model, process, looks = models.tiny(), psutil.Process(), []
+    session = models.ours(model, queue_depth=16, workers=2)
+    start = monotonic()
+    driver = Driver(session, model.feed)
+
+    def look() -> bool:
+        looks.append(_look(session, process, start))
+        if sys.stderr.isatty():
+            last = looks[-1]
+            print(f"\r{last.at:6.0f} s  {last.megabytes:.1f} MB  {session.stats().submitted} requests", end="", file=sys.stderr)
+        return not looks[-1].lost
+
+    driver.run(seconds, look)
+    report = session.close()
+    stats = session.stats()
+    warm = looks[len(looks) // 3 :]
+    print(
+        f"{monotonic() - start:.0f} s, {stats.submitted} requests: done={stats.done} failed={stats.failed} "
+        f"dropped={sum(stats.dropped.values())} expired={stats.expired} cancelled={stats.cancelled} "
+        f"rejected={stats.rejected}"
+    )
+    print(
+        f"RSS {warm[0].megabytes:.1f} MB after the warm-up, {warm[-1].megabytes:.1f} MB at the end: "
+        f"{slope(warm):+.2f} MB an hour; threads {warm[-1].threads}, handles {warm[-1].handles}"
+    )
+    wrong = broken(looks, report, driver.errors)
+    for line in wrong:
+        print(f"[FAIL] {line}")
+    print("[OK]" if not wrong else f"[FAIL] {len(wrong)} bounds are broken")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
