@@ -17,6 +17,7 @@ pub mod admission;
 pub mod bell;
 pub mod clock;
 pub mod close;
+mod cores;
 pub mod deadlines;
 pub mod delivery;
 pub mod engine;

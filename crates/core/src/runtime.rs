@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
+use crate::cores;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
@@ -38,6 +39,8 @@ pub struct Shared {
     waiting: Apart<AtomicU64>,
     /// Nanoseconds the model usually runs; 0 while unknown.
     usual: AtomicU64,
+    /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
+    waker: AtomicU64,
 }
 
 /// How a thread waits for its own request.
@@ -73,6 +76,7 @@ impl Shared {
             spin: config.spin,
             waiting: Apart(AtomicU64::new(0)),
             usual: AtomicU64::new(0),
+            waker: AtomicU64::new(0),
             state: Mutex::new(State::new(config, lanes)),
         }))
     }
@@ -102,6 +106,9 @@ impl Shared {
     }
 
     fn apply(self: &Arc<Self>, fx: Effects) {
+        if !fx.wake.is_empty() && !self.spin.is_zero() {
+            self.waker.store(cores::current(), Ordering::Relaxed);
+        }
         for lane in fx.wake {
             self.lane_bells[lane].notify_one();
         }
@@ -278,6 +285,12 @@ impl Shared {
                 // Nothing was decided, or expired requests were ended on the way: tell their callers first.
                 Turn::Park if fx.is_idle() => {
                     state = wait(&self.lane_bells[lane], state, None);
+                    let core = cores::current();
+                    if core != 0 && self.waker.swap(0, Ordering::Relaxed) == core {
+                        drop(state);
+                        cores::leave(core);
+                        state = lock(&self.state);
+                    }
                 }
                 Turn::Park => {
                     drop(state);
