@@ -58,7 +58,9 @@ def _ended_early(session: Session, feed: models.Feed) -> None:
 def _callbacks(session: Session, feed: models.Feed) -> None:
     last = threading.Event()
     for place in range(PORTION):
-        session.run_async(None, feed, lambda _results, place, _err: place == PORTION - 1 and last.set(), place)
+        session.run_async(
+            None, feed, lambda _results, place, _err: place == PORTION - 1 and last.set(), place
+        )
     last.wait()
 
 
@@ -224,7 +226,11 @@ def main(arguments: list[str]) -> int:
         looks.append(_look(session, process, start))
         if sys.stderr.isatty():
             last = looks[-1]
-            print(f"\r{last.at:6.0f} s  {last.megabytes:.1f} MB  {session.stats().submitted} requests", end="", file=sys.stderr)
+            print(
+                f"\r{last.at:6.0f} s  {last.megabytes:.1f} MB  {session.stats().submitted} requests",
+                end="",
+                file=sys.stderr,
+            )
         return not looks[-1].lost
 
     driver.run(seconds, look)

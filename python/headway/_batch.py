@@ -21,7 +21,9 @@ def named(feed: Any, inputs: Sequence[NodeArg]) -> dict[str, Any]:
         given = dict(feed)
     elif isinstance(feed, list | tuple):
         if len(feed) != len(inputs):
-            raise InputError(f"expected {len(inputs)} inputs ({[node.name for node in inputs]}), got {len(feed)}")
+            raise InputError(
+                f"expected {len(inputs)} inputs ({[node.name for node in inputs]}), got {len(feed)}"
+            )
         given = {node.name: value for node, value in zip(inputs, feed, strict=True)}
     elif len(inputs) == 1:
         given = {inputs[0].name: feed}
@@ -29,7 +31,9 @@ def named(feed: Any, inputs: Sequence[NodeArg]) -> dict[str, Any]:
         raise InputError(f"expected a feed of {len(inputs)} inputs ({[node.name for node in inputs]})")
     # Lists and numbers stay what they are: the session gives them the model's dtype, numpy would give another.
     plain = list | tuple | np.ndarray | str | bytes | numbers.Number
-    return {name: value if isinstance(value, plain) else np.asanyarray(value) for name, value in given.items()}
+    return {
+        name: value if isinstance(value, plain) else np.asanyarray(value) for name, value in given.items()
+    }
 
 
 def length(value: Any) -> int | None:

@@ -43,7 +43,9 @@ def test_ending(name: str, way: str, fake: Make) -> None:
         assert type(outcome) is case.ends, repr(outcome)
         assert {name: getattr(outcome, name) for name in case.says} == case.says
         assert str(outcome)
-    assert {name: getattr(stats, name) for name in COUNTED} == {name: case.counts.get(name, 0) for name in COUNTED}
+    assert {name: getattr(stats, name) for name in COUNTED} == {
+        name: case.counts.get(name, 0) for name in COUNTED
+    }
     assert stats.dropped == ({"overflow": 1} if case.ends is headway.Dropped else {})
     assert (stats.waiting, stats.running, stats.undelivered, stats.callback_errors) == (0, 0, 0, 0)
 

@@ -51,7 +51,10 @@ def test_rounds_that_make_no_sense(n: Any, leaks: None) -> None:
 def test_the_models_own_error(leaks: None) -> None:
     engine = FakeEngine()
     engine.fail_nth(0, "told to fail")
-    with headway.InferenceSession(engine) as session, pytest.raises(headway.EngineError, match="told to fail"):
+    with (
+        headway.InferenceSession(engine) as session,
+        pytest.raises(headway.EngineError, match="told to fail"),
+    ):
         session.warmup(feeds=[X])
 
 

@@ -129,7 +129,10 @@ def test_an_expired_item_is_a_sample(fake: Make) -> None:
     clock.advance(3.0)
     samples = [run.pull(PATIENCE), run.pull(PATIENCE)]
     errors = [sample.error for sample in samples]
-    assert [isinstance(error, headway.DeadlineExceeded) and error.running for error in errors] == [True, False]
+    assert [isinstance(error, headway.DeadlineExceeded) and error.running for error in errors] == [
+        True,
+        False,
+    ]
     assert str(run.tally) == "pushed=2 pulled=0 dropped=0 failed=0 expired=2"
     engine.open()
     run.close()
@@ -274,7 +277,9 @@ def test_runs_beside_each_other_do_not_mix(fake: Make) -> None:
 
     def drive(base: int) -> list[int]:
         with session.open(queue_depth=2) as run:
-            thread, _ = started(lambda: ([run.push(X + base + place) for place in range(200)], run.close_input()))
+            thread, _ = started(
+                lambda: ([run.push(X + base + place) for place in range(200)], run.close_input())
+            )
             pulled = [number(sample) for sample in run]
             thread.join(PATIENCE)
         return pulled
@@ -453,7 +458,10 @@ def test_left_to_the_collector(fake: Make) -> None:
     run.push(X)
     del run
     engine.open()
-    until(lambda: session.stats().running + session.stats().waiting + session.stats().undelivered == 0, "the end")
+    until(
+        lambda: session.stats().running + session.stats().waiting + session.stats().undelivered == 0,
+        "the end",
+    )
     assert_conserved(session)
 
 

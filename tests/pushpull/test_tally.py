@@ -92,7 +92,9 @@ def test_it_adds_up(overflow: Any, how: str, end: str, leaks: None) -> None:
             tally.pulled + tally.failed
         )
     for key in range(3):
-        got = [sample.frame_id for sample in samples if sample.stream_id == key and sample.frame_id is not None]
+        got = [
+            sample.frame_id for sample in samples if sample.stream_id == key and sample.frame_id is not None
+        ]
         assert got == sorted(got)
     assert stats.submitted == tally.pushed
     assert stats.undelivered == 0

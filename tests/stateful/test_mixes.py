@@ -165,7 +165,11 @@ class Mixes(RuleBasedStateMachine):
         assert got == read[: len(got)] if ordered else set(got) <= set(read) and len(set(got)) == len(got)
         self.asked += len(read)
 
-    @rule(target=runs, depth=st.integers(1, 4), policy=st.sampled_from(["block", "raise", "drop_oldest", "drop_newest"]))
+    @rule(
+        target=runs,
+        depth=st.integers(1, 4),
+        policy=st.sampled_from(["block", "raise", "drop_oldest", "drop_newest"]),
+    )
     def open(self, depth: int, policy: Any) -> Any:
         return self.session.open(queue_depth=depth, overflow=policy), {}
 

@@ -285,7 +285,9 @@ def test_many_streams_at_once_do_not_mix(fake: Make) -> None:
     def drive(place: int) -> None:
         feeds = (X + 1000 * place + number for number in range(100))
         got = numbers(session.stream(feeds, ordered=place % 2 == 0, stream=place))
-        if sorted(got) != [1000 * place + number for number in range(100)] or (place % 2 == 0 and got != sorted(got)):
+        if sorted(got) != [1000 * place + number for number in range(100)] or (
+            place % 2 == 0 and got != sorted(got)
+        ):
             wrong.append(got)
 
     threads = [threading.Thread(target=drive, args=(place,)) for place in range(6)]

@@ -47,7 +47,9 @@ async def everything(session: headway.InferenceSession) -> None:
     assert [int(result[0][0, 0]) for result in results] == list(range(20))
     future = await session.asubmit(X + 5)
     assert int((await future)[0][0, 0]) == 5
-    assert [int(item[0][0, 0]) async for item in session.astream(X + place for place in range(20))] == list(range(20))
+    assert [int(item[0][0, 0]) async for item in session.astream(X + place for place in range(20))] == list(
+        range(20)
+    )
     assert len(await session.arun_parallel([X] * 7)) == 7
     run = session.open()
     for place in range(4):
@@ -77,7 +79,9 @@ def test_several_kinds_of_loops_at_once(fake: Make) -> None:
         except BaseException as error:
             wrong.append(error)
 
-    threads = [threading.Thread(target=drive, args=(factory,)) for factory in LOOPS.values() for _ in range(2)]
+    threads = [
+        threading.Thread(target=drive, args=(factory,)) for factory in LOOPS.values() for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
