@@ -16,7 +16,7 @@ RUNNER := $(shell cargo nextest --version >/dev/null 2>&1 && echo 'nextest run -
 # The door's crate needs a libpython to link a test binary; it is tested from Python.
 TESTED := -p headway-core -p headway-engines
 
-.PHONY: help setup build demo test test-rust test-python check format bench loom lock ci clean
+.PHONY: help setup build demo test test-rust test-python check format bench soak loom lock ci clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -47,6 +47,10 @@ demo: build ## Classify photographs, then race a plain onnxruntime loop
 bench: build ## Measure against onnxruntime, side by side
 	@$(PY) -m benches
 
+SECONDS_OF_SOAK ?= 1800
+soak: build ## Mixed load for half an hour: nothing lost, memory flat; SECONDS_OF_SOAK=60 for a short one
+	@$(PY) -m benches.mixed_soak --seconds $(SECONDS_OF_SOAK)
+
 # ---- testing it -------------------------------------------------------------------------------------------------
 
 test: test-rust test-python ## Run every test, Rust and Python
@@ -74,8 +78,9 @@ format: build ## Format Rust and Python
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --quiet --fix .
 
-ci: check loom ## What CI runs: check, loom, and the README's own test command
+ci: check loom ## What CI runs: check, loom, the README's own test command, a minute of soak
 	@command="$$(scripts/readme-test-command)"; echo "README: $$command"; eval "$$command"
+	@$(MAKE) soak SECONDS_OF_SOAK=60
 
 # ---- keeping it -------------------------------------------------------------------------------------------------
 

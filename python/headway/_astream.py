@@ -121,7 +121,7 @@ async def _items(window: _Window, reader: asyncio.Task[None]) -> AsyncGenerator[
 
 async def astream(
     feeds: Iterable[Any] | AsyncIterable[Any], submit: Submit, depth: int, ordered: bool, on_error: OnError
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """The results, with ``depth`` requests ahead. Leaving it cancels what it had submitted."""
     check_options(depth, on_error)
     window = _Window(submit, depth, ordered)

@@ -30,7 +30,7 @@ def named(feed: Any, inputs: Sequence[NodeArg]) -> dict[str, Any]:
     else:
         raise InputError(f"expected a feed of {len(inputs)} inputs ({[node.name for node in inputs]})")
     # Lists and numbers stay what they are: the session gives them the model's dtype, numpy would give another.
-    plain = list | tuple | np.ndarray | str | bytes | numbers.Number
+    plain = (list, tuple, np.ndarray, str, bytes, numbers.Number)
     return {
         name: value if isinstance(value, plain) else np.asanyarray(value) for name, value in given.items()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headway import _core
@@ -70,7 +70,7 @@ class Conventions(_core.Session):
         output_names: Sequence[str] | None = None,
         on_error: OnError = "raise",
         **call: Any,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Like ``stream``, for ``async for``; the feeds may come from an asynchronous iterable.
 
         Leaving the loop early cancels what was submitted once the iterator is closed (``aclosing``).

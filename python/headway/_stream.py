@@ -66,7 +66,7 @@ class Stream(Iterator[Any]):
         self._depth = depth
         self._on_error = on_error
         self._window: deque[InferenceFuture | BaseException] = deque()
-        self._source_error: BaseException | None = None
+        self._source_error: Exception | None = None
         self._gaps = Gaps()
         self._out: deque[Any] = deque()
         # Unordered: who tells which have ended, and those that it told of.
@@ -129,10 +129,14 @@ class Stream(Iterator[Any]):
             except StopIteration:
                 self._feeds = None
                 return
-            except BaseException as error:
+            except Exception as error:
                 self._feeds = None
                 self._source_error = error
                 return
+            except BaseException:
+                # Somebody wants this thread to stop: what is in flight may never end.
+                self.close()
+                raise
             self._window.append(self._enter(feed))
 
     def _enter(self, feed: Any) -> InferenceFuture | BaseException:

@@ -117,9 +117,9 @@ def test_outputs_that_cannot_be_joined(leaks: None) -> None:
     def model(feed: dict[str, Any]) -> list[Any]:
         return [feed["x"].sum()]
 
-    with headway.InferenceSession(model, inputs=["x"], outputs=["y"], workers=2) as session:
-        with pytest.raises(headway.InputError, match="no axis 0"):
-            session.run_batch(None, {"x": rows(4)})
+    session = headway.InferenceSession(model, inputs=["x"], outputs=["y"], workers=2)
+    with session, pytest.raises(headway.InputError, match="no axis 0"):
+        session.run_batch(None, {"x": rows(4)})
 
 
 def test_an_error_of_one_piece_is_the_batchs(fake: Make) -> None:

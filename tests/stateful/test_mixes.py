@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 import headway
 from headway.testing import FakeEngine
@@ -204,7 +204,6 @@ class Mixes(RuleBasedStateMachine):
         with pytest.raises(headway.EndOfStream):
             flow.try_pull()
 
-    @precondition(lambda self: self.number > 5)
     @rule()
     def from_several_threads(self) -> None:
         """The session under everything else's feet: a burst of each convention at once."""

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(30)
 class NoReaders(asyncio.SelectorEventLoop):
     """Like Windows' proactor loop: it cannot watch a descriptor that it does not own."""
 
-    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         if fd is not self._ssock and fd != self._ssock.fileno():  # type: ignore[attr-defined]
             raise NotImplementedError
         super().add_reader(fd, callback, *args)

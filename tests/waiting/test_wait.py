@@ -13,7 +13,7 @@ import pytest
 import headway
 
 from ..conftest import Make
-from ..support import PATIENCE, X, until
+from ..support import PATIENCE, X, descriptors, until
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -39,7 +39,7 @@ def test_in_time_or_not(timeout: float, fake: Make) -> None:
     engine.release()
     futures[0].result()
     assert headway.wait(futures, timeout=timeout) == ({futures[0]}, set(futures[1:]))
-    seen = []
+    seen: list[Any] = []
     with pytest.raises(TimeoutError, match=r"2 \(of 3\) futures unfinished"):
         seen.extend(headway.as_completed(futures, timeout=timeout))
     got = []
@@ -149,6 +149,18 @@ def test_an_iterator_left_half_way(fake: Make) -> None:
         break
     engine.open()
     assert headway.wait(futures).not_done == set()
+
+
+def test_polling_leaves_nothing_behind(fake: Make) -> None:
+    session, engine = fake()
+    future = session.submit(X)
+    before = descriptors()
+    for _ in range(20):
+        headway.wait([future], timeout=0)
+        with pytest.raises(TimeoutError):
+            list(headway.as_completed([future], timeout=0))
+    assert descriptors() == before
+    engine.open()
 
 
 def test_closing_the_session_ends_the_wait(fake: Make) -> None:
