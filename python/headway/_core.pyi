@@ -305,6 +305,9 @@ class InferenceFuture:
     def _subscribe(self, bell: Bell, number: int, admitted: bool) -> bool:
         """Have ``bell`` rung with ``number`` once admitted (or else ended). False when that is past."""
 
+    def _unsubscribe(self, bell: Bell) -> None:
+        """The bell is not rung for it any more."""
+
     def _raise_refusal(self) -> None:
         """Raise what refused it before it got a ticket, if something did."""
 

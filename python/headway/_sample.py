@@ -17,7 +17,7 @@ class Sample:
     """One item of a Run. Reading the data of one that failed raises its error."""
 
     _data: Any
-    #: Its number in the Run, from 0, in the order of the pushes (a refused one leaves its number unused); None for a gap.
+    #: Its number in the Run, from 0, in the order of the pushes; a refused push leaves its own unused. None for a gap.
     frame_id: int | None = None
     #: Whose it is: a camera, a user.
     stream_id: str | int | None = None

@@ -62,4 +62,7 @@ class Waiter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Or each wait that times out would leave a descriptor behind for as long as its futures run.
+        for future in self._waiting.values():
+            future._unsubscribe(self._bell)
         self._waiting.clear()

@@ -334,6 +334,11 @@ impl Shared {
         self.complete(work);
     }
 
+    /// The delivery thread is about to wait for a request: it goes ahead of the queue, past the delivery bound.
+    pub fn hurry(self: &Arc<Self>, slot: &Slot) {
+        self.act(|state, now, fx| state.hurry_slot(slot, now, fx));
+    }
+
     /// A thread gives up waiting for a request that it might have run itself.
     pub fn leave(self: &Arc<Self>, slot: &Slot) {
         self.act(|state, _, _| state.unclaim(slot));

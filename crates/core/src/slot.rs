@@ -174,6 +174,11 @@ impl Slot {
         !past
     }
 
+    /// The bell is not rung for this request any more.
+    pub fn unsubscribe(&self, bell: &std::sync::Arc<Bell>) {
+        lock(&self.cell).bells.retain(|(_, other, _)| !std::sync::Arc::ptr_eq(other, bell));
+    }
+
     /// Waits until the milestone, a grant, or `until`. Spins for at most `spin` before it parks.
     pub fn wait(&self, milestone: Milestone, until: Option<Instant>, spin: Duration) -> Seen {
         if milestone == Milestone::Ended && !spin.is_zero() {

@@ -98,6 +98,7 @@ impl InferenceFuture {
             // Nor one that runs it on an engine that cannot stop, when its deadline passes or somebody cancels it.
             let stoppable = self.core.shared.can_cancel();
             let execute = in_time && stoppable && wait::may_execute(py, &self.core);
+            self.hurry(py);
             let until = wait::instant_after(timeout);
             if let Seen::TimedOut = wait::wait_ended(py, &self.core, &self.slot, until, execute)? {
                 let after = timeout.unwrap_or(Duration::ZERO);
@@ -107,6 +108,13 @@ impl InferenceFuture {
             }
         }
         Ok(self.ended(py))
+    }
+
+    /// What the delivery thread waits for in any way goes ahead: lanes may start nothing else until it is back.
+    fn hurry(&self, py: Python<'_>) {
+        if wait::delivers(&self.core) && !self.slot.is_ended() {
+            life::away(py, || self.core.shared.hurry(&self.slot));
+        }
     }
 
     fn check(&self, py: Python<'_>) -> PyResult<()> {
@@ -221,9 +229,16 @@ impl InferenceFuture {
     }
 
     /// Has the bell rung with `number` once admitted (`milestone` "admitted") or ended. False when that is past.
-    fn _subscribe(&self, bell: &Bell, number: u64, admitted: bool) -> bool {
+    fn _subscribe(&self, py: Python<'_>, bell: &Bell, number: u64, admitted: bool) -> bool {
+        let _inside = life::inside(py);
+        self.hurry(py);
         let milestone = if admitted { Milestone::Admitted } else { Milestone::Ended };
         self.slot.subscribe(milestone, &bell.inner, number)
+    }
+
+    /// The bell is not rung for it any more.
+    fn _unsubscribe(&self, bell: &Bell) {
+        self.slot.unsubscribe(&bell.inner);
     }
 
     /// Raises what refused it before it got a ticket, if something did.

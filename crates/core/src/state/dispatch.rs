@@ -317,6 +317,15 @@ impl State {
         None
     }
 
+    /// Makes a request that waits urgent: the delivery thread waits for it.
+    pub(crate) fn hurry_slot(&mut self, slot: &Slot, now: Time, fx: &mut Effects) {
+        let item = self.entry(slot.index, slot.id).and_then(|entry| State::item(entry, slot.index));
+        if let Some(item) = item {
+            self.hurry(&item, fx);
+            self.kick(now, fx);
+        }
+    }
+
     /// Makes a request urgent, and before it those that it may not pass.
     fn hurry(&mut self, item: &Item, fx: &mut Effects) {
         let Some(entry) = self.entries[item.index].as_ref().filter(|entry| !entry.urgent) else { return };
