@@ -272,7 +272,11 @@ class Run:
             self.stop()
 
     def __repr__(self) -> str:
-        return f"<Run on {self._session!r}: {self.tally}>"
+        try:
+            return f"<Run on {self._session!r}: {self.tally}>"
+        except SessionClosed:
+            # In a forked child nothing is known of it.
+            return f"<Run on {self._session!r}>"
 
 
 __all__ = ["Run", "Sample", "Tally"]
