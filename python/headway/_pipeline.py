@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -76,6 +75,8 @@ class Pipeline:
         """Under a policy that would drop or refuse, a frame waits for its own oldest instead of for room."""
         if self._bound >= self._depth:
             return
+        from concurrent.futures import CancelledError
+
         flying = [future for future, _ in self._frames if not future.done()]
         for future in flying[: max(0, len(flying) + 1 - self._bound)]:
             # How it ended, the push that returns it says.
