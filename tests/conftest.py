@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,11 @@ import headway
 from headway.testing import FakeEngine, ManualClock
 
 from .support import X, descriptors, gather_model, loop_model, thread_ids, thread_name, tiny_model, until
+
+# Started in the background of a shell, this process ignores SIGINT, and so would the programs that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 #: The one thread of the process that outlives its sessions.
 _PERMANENT = {"headway-timer"}
