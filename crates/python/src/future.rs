@@ -122,6 +122,7 @@ impl InferenceFuture {
     }
 
     fn ended_as(&self, py: Python<'_>, kind: ErrorKind) -> PyResult<bool> {
+        let _inside = life::inside(py);
         if !self.slot.is_ended() {
             return Ok(false);
         }
@@ -144,6 +145,8 @@ impl InferenceFuture {
     /// The outputs, once they are there.
     #[pyo3(signature = (timeout=None))]
     fn result(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyList>> {
+        // Over all of it: making an exception runs Python code below this frame.
+        let _inside = life::inside(py);
         let ended = self.settle(py, timeout)?;
         self.answer(py, ended)
     }
@@ -151,6 +154,7 @@ impl InferenceFuture {
     /// The exception, or `None` when it ended well.
     #[pyo3(signature = (timeout=None))]
     fn exception(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Py<PyBaseException>>> {
+        let _inside = life::inside(py);
         let ended = self.settle(py, timeout)?;
         // As in `concurrent.futures`: a cancelled future has no exception to give, it raises.
         let cancelled = matches!(ended, Ended::Failed(error) if error.kind == ErrorKind::Cancelled);
