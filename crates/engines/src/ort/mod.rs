@@ -6,6 +6,8 @@
 
 mod allocator;
 mod api;
+mod bound;
+mod composite;
 mod lane;
 mod log;
 mod model;
@@ -20,6 +22,8 @@ mod tests;
 mod text;
 mod values;
 
+pub use self::bound::{Bound, Target, Turn};
+pub use self::composite::{Composite, SparseIndices, SparseTensor};
 pub use self::log::{LogLine, drain_log, log_waiting};
 pub use self::options::SessionConfig;
 pub use self::providers::Provider;

@@ -1,0 +1,68 @@
+//! A request that brings the places of its outputs with it: what an IO binding comes to at the moment of the call.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use headway_core::value::{Tensor, Values};
+
+/// Where an output goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Into Headway's own pooled memory, as for a plain request.
+    Fresh,
+    /// Into this memory, which must be as long as the output.
+    Into(Tensor),
+    /// Into memory of a device: `("Cuda", 0)`, in the engine's own words for it.
+    Device(String, i32),
+}
+
+/// What `Inputs::Binding` holds for this engine. The targets stand beside the request's wanted outputs, in their order.
+#[derive(Debug)]
+pub struct Bound {
+    /// As in `Inputs::Feeds`.
+    pub inputs: Values,
+    /// One for each wanted output.
+    pub targets: Vec<Target>,
+    /// The binding's turn.
+    pub turn: Turn,
+    /// The outputs, put here by the lane before the outcome is known.
+    pub results: Arc<Mutex<Option<Values>>>,
+}
+
+/// One use of a binding at a time. Given back as soon as the engine has returned, and at the latest when it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    taken: Arc<AtomicBool>,
+    over: AtomicBool,
+}
+
+impl Turn {
+    /// Takes the turn; `None` while somebody else has it.
+    pub fn take(taken: &Arc<AtomicBool>) -> Option<Turn> {
+        if taken.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(Turn { taken: Arc::clone(taken), over: AtomicBool::new(false) })
+    }
+
+    /// Gives it back; later calls do nothing.
+    pub fn end(&self) {
+        if !self.over.swap(true, Ordering::AcqRel) {
+            self.taken.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Bound {
+    /// Leaves the outputs for the binding, then ends its turn.
+    pub fn finish(&self, results: Option<Values>) {
+        *self.results.lock().unwrap_or_else(PoisonError::into_inner) = results;
+        self.turn.end();
+    }
+}
