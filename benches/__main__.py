@@ -6,11 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import busy_producer, machine, percall, report, soak
+from . import busy_producer, imports, machine, percall, report, soak
 from .rounds import Effort
 
 ROOT = Path(__file__).resolve().parent
-BENCHES = {"percall": percall.measure, "busy_producer": busy_producer.measure, "soak": soak.measure}
+BENCHES = {
+    "imports": imports.measure,
+    "percall": percall.measure,
+    "busy_producer": busy_producer.measure,
+    "soak": soak.measure,
+}
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -55,8 +55,9 @@ class _Others:
         # Some systems count a guest's time in `user` already.
         total: float = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
         own = self._process.cpu_times()
-        busy: float = total - idle - own.user - own.system
-        return busy
+        # Processes that the benchmark itself started and waited for are not others.
+        ours: float = own.user + own.system + own.children_user + own.children_system
+        return total - idle - ours
 
     def look(self) -> float:
         before = getattr(self, "_last", (0.0, 0.0))

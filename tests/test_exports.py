@@ -13,7 +13,8 @@ import headway.testing
 
 def test_all_public_names_are_exported() -> None:
     submodules = {name for name, value in vars(headway).items() if isinstance(value, types.ModuleType)}
-    public = {name for name in vars(headway) if not name.startswith("_")} - submodules - {"annotations"}
+    language = {"annotations", "TYPE_CHECKING"}
+    public = {name for name in dir(headway) if not name.startswith("_")} - submodules - language
     assert public == set(headway.__all__)
     assert len(headway.__all__) == len(set(headway.__all__))
 

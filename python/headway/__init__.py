@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import atexit as _atexit
 import os as _os
+from typing import TYPE_CHECKING
 
 from headway import _core
-from headway._core import InferenceFuture
+from headway._core import InferenceFuture, IOBinding, OrtValue
 from headway._errors import (
     DeadlineExceeded,
     Dropped,
@@ -26,15 +27,51 @@ from headway._errors import (
     RuntimeException,
     SessionClosed,
 )
-from headway._futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
-from headway._metrics import CloseReport, Counters, Histogram, LaneStats, Stats, Timing
 from headway._nodes import ModelMetadata, NodeArg
-from headway._options import ExecutionMode, GraphOptimizationLevel, RunOptions, SessionOptions
-from headway._pipeline import Frame, Pipeline
+from headway._options import (
+    ExecutionMode,
+    ExecutionOrder,
+    GraphOptimizationLevel,
+    OrtExecutionProviderDevicePolicy,
+    RunOptions,
+    SessionOptions,
+)
 from headway._providers import ProviderReport
-from headway._sample import Sample
-from headway.run import Run, Tally
+from headway._threads import get_thread_budget, set_thread_budget
 from headway.session import InferenceSession, Refused
+
+if TYPE_CHECKING:
+    __version__: str
+    # What `_LAZY` below imports on first use; type checkers read these lines instead.
+    from headway._adapter import LoraAdapter
+    from headway._environment import (
+        OrtEpDevice,
+        OrtHardwareDevice,
+        OrtHardwareDeviceType,
+        create_and_register_allocator,
+        create_and_register_allocator_v2,
+        disable_telemetry_events,
+        enable_telemetry_events,
+        get_all_providers,
+        get_available_providers,
+        get_build_info,
+        get_device,
+        get_ep_devices,
+        get_version_string,
+        register_execution_provider_library,
+        set_default_logger_severity,
+        set_default_logger_verbosity,
+        set_global_thread_pool_sizes,
+        set_seed,
+        unregister_execution_provider_library,
+    )
+    from headway._futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
+    from headway._metrics import CloseReport, Counters, Histogram, LaneStats, Stats, ThreadStats, Timing
+    from headway._ortvalue import OrtDevice, OrtDeviceVendorId, copy_tensors
+    from headway._pipeline import Frame, Pipeline
+    from headway._sample import Sample
+    from headway._sparse import OrtSparseFormat, SparseTensor
+    from headway.run import Run, Tally
 
 __all__ = [
     # sessions
@@ -45,9 +82,20 @@ __all__ = [
     "Refused",
     "Run",
     "Sample",
+    # values
+    "IOBinding",
+    "OrtDevice",
+    "OrtDeviceVendorId",
+    "OrtSparseFormat",
+    "OrtValue",
+    "SessionIOBinding",
+    "SparseTensor",
     # options
     "ExecutionMode",
+    "ExecutionOrder",
     "GraphOptimizationLevel",
+    "LoraAdapter",
+    "OrtExecutionProviderDevicePolicy",
     "RunOptions",
     "SessionOptions",
     # what they give
@@ -57,9 +105,13 @@ __all__ = [
     "LaneStats",
     "ModelMetadata",
     "NodeArg",
+    "OrtEpDevice",
+    "OrtHardwareDevice",
+    "OrtHardwareDeviceType",
     "ProviderReport",
     "Stats",
     "Tally",
+    "ThreadStats",
     "Timing",
     # functions
     "ALL_COMPLETED",
@@ -67,7 +119,26 @@ __all__ = [
     "FIRST_EXCEPTION",
     "as_completed",
     "wait",
+    "copy_tensors",
+    # the engine's library, the process's threads
+    "create_and_register_allocator",
+    "create_and_register_allocator_v2",
+    "disable_telemetry_events",
+    "enable_telemetry_events",
+    "get_all_providers",
     "get_available_providers",
+    "get_build_info",
+    "get_device",
+    "get_ep_devices",
+    "get_thread_budget",
+    "get_version_string",
+    "register_execution_provider_library",
+    "set_default_logger_severity",
+    "set_default_logger_verbosity",
+    "set_global_thread_pool_sizes",
+    "set_seed",
+    "set_thread_budget",
+    "unregister_execution_provider_library",
     # errors
     "DeadlineExceeded",
     "Dropped",
@@ -89,23 +160,59 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
-    # On demand: importlib.metadata would be most of the time that importing headway takes.
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+#: onnxruntime's other name for it.
+SessionIOBinding = IOBinding
 
-        try:
-            return version("headway")
-        except PackageNotFoundError:  # running from a source tree
-            return "0"
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+#: Names that come in on first use, and the modules they are in: `import headway` is to cost little beyond numpy.
+_LAZY = {
+    name: module
+    for module, names in {
+        "headway._adapter": "LoraAdapter",
+        "headway._environment": (
+            "OrtEpDevice OrtHardwareDevice OrtHardwareDeviceType create_and_register_allocator "
+            "create_and_register_allocator_v2 disable_telemetry_events enable_telemetry_events "
+            "get_all_providers get_available_providers get_build_info get_device get_ep_devices "
+            "get_version_string register_execution_provider_library set_default_logger_severity "
+            "set_default_logger_verbosity set_global_thread_pool_sizes set_seed "
+            "unregister_execution_provider_library "
+        ),
+        "headway._futures": "ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION as_completed wait",
+        "headway._metrics": "CloseReport Counters Histogram LaneStats Stats ThreadStats Timing",
+        "headway._ortvalue": "OrtDevice OrtDeviceVendorId copy_tensors",
+        "headway._pipeline": "Frame Pipeline",
+        "headway._sample": "Sample",
+        "headway._sparse": "OrtSparseFormat SparseTensor",
+        "headway.run": "Run Tally",
+    }.items()
+    for name in names.split()
+}
 
 
-def get_available_providers() -> list[str]:
-    """The execution providers that the installed onnxruntime library has."""
-    from headway._library import onnxruntime_candidates
+# Only for the running program: to a type checker it would make every name exist.
+if not TYPE_CHECKING:
 
-    return _core.available_providers(None, list(onnxruntime_candidates()))
+    def __getattr__(name: str) -> object:
+        if name in _LAZY:
+            from importlib import import_module
+
+            found = globals()[name] = getattr(import_module(_LAZY[name]), name)
+            return found
+        if name == "__version__":
+            return _version()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("headway")
+    except PackageNotFoundError:  # running from a source tree
+        return "0"
 
 
 # After the program's own threads are joined, before the interpreter is taken down (see ARCHITECTURE.md, "Exit").

@@ -1,26 +1,30 @@
 """Headway's native half: the contract between the Rust door and the Python package.
 
-Public are ``InferenceFuture`` (as ``headway.InferenceFuture``), ``ManualClock`` (as ``headway.testing.ManualClock``)
-and the methods of ``Session`` without a leading underscore, which ``headway.InferenceSession`` inherits. The rest is
-for Headway's own Python files.
+Public are ``InferenceFuture``, ``OrtValue`` and ``IOBinding`` (as ``headway.InferenceFuture`` and so on),
+``ManualClock`` (as ``headway.testing.ManualClock``) and the methods of ``Session`` without a leading underscore, which
+``headway.InferenceSession`` inherits. The rest is for Headway's own Python files.
 
 Times are seconds (float); negative ones count as 0. A *feed* is a dict by input name, a list or tuple in input order,
 or, for a model with one input, that input alone. An input is a numpy array, any object that gives one (DLPack, the
-buffer protocol, ``__array__``), or a Python number or list, which takes the model's dtype. An array's dtype must be the
-model's: nothing is cast in silence. Strides and byte order are converted.
+buffer protocol, ``__array__``), an ``OrtValue``, or a Python number or list, which takes the model's dtype. An array's
+dtype must be the model's: nothing is cast in silence. Strides and byte order are converted. An input that is a
+``seq(tensor(T))`` takes a list of arrays, a ``map(K,V)`` a dict, a ``seq(map(K,V))`` a list of dicts, a sparse tensor a
+``headway.SparseTensor``; an ``optional(T)`` takes None, or may be left out. Outputs come in the same forms.
 
 Native results are new C-contiguous numpy arrays in native byte order; they stay valid after the session is closed.
 """
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Self, TypeAlias, final
 
+from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from headway._callable import Fed
 from headway._metrics import Timing
 from headway._options import RunOptions
+from headway._sparse import SparseTensor
 
 _Feed: TypeAlias = Any
 _Callback: TypeAlias = Callable[[list[Any], Any, str], object]
@@ -128,6 +132,50 @@ class Session:
             DeadlineExceeded: The timeout passed while it waited for room.
         """
 
+    def run_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: Mapping[str, OrtValue],
+        run_options: RunOptions | None = None,
+        *,
+        timeout: float | None = ...,
+        priority: int = 0,
+        stream: _StreamKey | None = None,
+    ) -> list[OrtValue]:
+        """Like ``run``, on values that the program keeps: nothing is copied on the way in or out.
+
+        Args:
+            output_names: Wanted outputs, in this order; None or an empty list for all.
+            input_dict_ort_values: A value for each input; anything that ``run`` takes will do.
+
+        Returns:
+            One value for each wanted output.
+
+        Raises:
+            What ``run`` raises. TypeError: the session runs a Python callable.
+        """
+
+    def run_with_iobinding(
+        self,
+        iobinding: IOBinding,
+        run_options: RunOptions | None = None,
+        *,
+        timeout: float | None = ...,
+        priority: int = 0,
+        stream: _StreamKey | None = None,
+    ) -> None:
+        """Run the model on what is bound; ``iobinding.get_outputs()`` has the outputs.
+
+        Runs on the calling thread when nothing waits and a lane is free, as ``run`` does.
+
+        Raises:
+            ValueError: The binding was made by another session.
+            InputError: No output is bound, a bound name is wrong, an input is missing or does not fit the model, or
+                another request uses the binding. It is a ``RuntimeError`` too.
+            EngineError: The engine failed on it. It is a ``RuntimeError`` too.
+            DeadlineExceeded, Dropped, concurrent.futures.CancelledError: As for ``run``.
+        """
+
     def cancel_all(self) -> None:
         """Cancel what waits and terminate what runs; the session stays usable."""
 
@@ -174,6 +222,25 @@ class Session:
         Args:
             bounded: It waits for room for ``submit_timeout`` at most.
             any_lane: Lanes for callers may run it too, see ``_staff``.
+        """
+
+    def _submit_values(
+        self,
+        input: IOBinding | Mapping[str, OrtValue],
+        output_names: Sequence[str] | None = None,
+        *,
+        waits: bool,
+        block: bool = True,
+        timeout: float | None = ...,
+        priority: int = 0,
+        stream: _StreamKey | None = None,
+        run_options: RunOptions | None = None,
+    ) -> InferenceFuture:
+        """Submit a binding, or a feed of values: the future of a list of values.
+
+        Args:
+            waits: It waits for room, for ``submit_timeout`` at most; else the future may still be waiting for room.
+            block: False never waits for room: QueueFull at once.
         """
 
     def _staff(self) -> None:
@@ -312,6 +379,289 @@ class InferenceFuture:
         """Raise what refused it before it got a ticket, if something did."""
 
 @final
+class OrtValue:
+    """A tensor, a list, a dict, a sparse tensor or nothing, in the form that requests take and give.
+
+    It holds memory of its own or shares that of an array or of another library, and keeps it alive; what is written
+    there is seen by every later run. It may be fed wherever an array may, and is checked as an array is. On the CPU
+    unless an output was bound to a device: such a value can be fed, and ``numpy()`` copies it.
+
+    Every method that does not fit what the value holds raises InputError, which is a ``RuntimeError`` here, as in
+    onnxruntime.
+    """
+
+    @classmethod
+    def ortvalue_from_numpy(
+        cls, numpy_obj: NDArray[Any], /, device_type: str = "cpu", device_id: int = 0, vendor_id: int = ...
+    ) -> OrtValue:
+        """A value over an array's memory: nothing is copied.
+
+        Strings, elements of less than a byte, and arrays that are strided, misaligned or of the other byte order are
+        copied. Over a read-only array the value is read-only.
+
+        Args:
+            numpy_obj: The array; ``ml_dtypes`` types too.
+            device_type: ``"cpu"``.
+            device_id: No effect.
+            vendor_id: No effect.
+
+        Raises:
+            InputError: Not an array of a type that a model can have, or another device.
+        """
+
+    @classmethod
+    def ortvalue_from_numpy_with_onnx_type(cls, data: NDArray[Any], /, onnx_element_type: int) -> OrtValue:
+        """A value over an array's memory whose elements are read as another type of the same size.
+
+        Args:
+            data: The array. Elements of 4 and 2 bits are made of one byte each, and copied.
+            onnx_element_type: ONNX's number of the type: 16 is bfloat16.
+
+        Raises:
+            InputError: The sizes of the elements differ.
+        """
+
+    @classmethod
+    def ortvalue_from_shape_and_type(
+        cls,
+        shape: Sequence[int],
+        element_type: object,
+        device_type: str = "cpu",
+        device_id: int = 0,
+        vendor_id: int = ...,
+        memory_info: object = None,
+    ) -> OrtValue:
+        """A value of zeros in memory of its own, to be bound as an output or filled with ``update_inplace``.
+
+        Args:
+            shape: Its dimensions.
+            element_type: A numpy dtype, or ONNX's number of a type.
+            device_type: ``"cpu"``.
+            device_id: No effect.
+            vendor_id: No effect.
+            memory_info: Something whose ``name`` is a device's; takes the place of ``device_type``.
+
+        Raises:
+            InputError: No such type, no such shape, or another device.
+            MemoryError: There is not so much memory.
+        """
+
+    @classmethod
+    def ort_value_from_sparse_tensor(cls, sparse_tensor: SparseTensor) -> OrtValue:
+        """A value that holds a sparse tensor."""
+
+    @classmethod
+    def from_dlpack(cls, data: object, /) -> OrtValue:
+        """A value over another library's memory: nothing is copied.
+
+        Args:
+            data: An object with ``__dlpack__``, or a DLPack capsule that nobody has used.
+
+        Raises:
+            TypeError: It is neither.
+            InputError: The data is on another device, not contiguous, or of a type that no model has.
+            BufferError: The exporter will not share it.
+        """
+
+    def __dlpack__(
+        self,
+        *,
+        stream: object = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> object:
+        """A DLPack capsule over the value's memory, which it keeps alive.
+
+        Args:
+            stream: No effect: memory of the CPU has no streams.
+            max_version: From ``(1, 0)`` on, a versioned capsule, which can say that memory is read-only.
+            dl_device: ``(1, 0)`` or None.
+            copy: True copies.
+
+        Raises:
+            BufferError: DLPack has no word for the type (strings, packed elements), or, without a version, for
+                read-only memory.
+        """
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """``(1, 0)``: the CPU."""
+
+    def numpy(self) -> NDArray[Any]:
+        """The tensor as an array over the same memory; strings, elements of less than a byte, and what is on a device
+        are copied."""
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[Any]: ...
+    def shape(self) -> list[int]:
+        """Dimensions of the tensor, or of the dense tensor that a sparse one stands for."""
+
+    def data_type(self) -> str:
+        """The type in ONNX Runtime's words: ``tensor(float)``, ``seq(map(int64,tensor(float)))``."""
+
+    def element_type(self) -> int:
+        """ONNX's number of the element type: 1 is float32."""
+
+    def device_name(self) -> str:
+        """Where the elements are: ``cpu``."""
+
+    def data_ptr(self) -> int:
+        """The address of the first element; 0 when there is none."""
+
+    def tensor_size_in_bytes(self) -> int:
+        """Bytes that the elements take (packed, where they are narrower than a byte)."""
+
+    def has_value(self) -> bool:
+        """False for an optional output that is not there, and for an output that has not been run."""
+
+    def is_tensor(self) -> bool:
+        """True when it holds a tensor."""
+
+    def is_sparse_tensor(self) -> bool:
+        """True when it holds a sparse tensor."""
+
+    def is_tensor_sequence(self) -> bool:
+        """True when it holds a list of tensors."""
+
+    def as_sparse_tensor(self) -> SparseTensor:
+        """The sparse tensor that it holds, over the same memory."""
+
+    def update_inplace(self, data: NDArray[Any] | OrtValue) -> None:
+        """Write an array's or another value's elements into this one's memory; its address stays.
+
+        Not while a request that reads it is on its way: it would see half of it.
+
+        Args:
+            data: Of this value's dtype and shape: nothing is cast.
+
+        Raises:
+            TypeError: Neither an array nor an ``OrtValue``.
+            InputError: Dtype or shape differ, or the value is read-only or made of strings.
+        """
+
+    @staticmethod
+    def _sparse(
+        format: int, dense_shape: Sequence[int], values: NDArray[Any], indices: Sequence[Any]
+    ) -> OrtValue:
+        """A sparse tensor over arrays. ``format`` is 1 (COO: positions) or 2 (CSR: columns, rows' beginnings)."""
+
+    def _parts(self) -> tuple[int, str, list[int], NDArray[Any], list[NDArray[Any]]]:
+        """``(format, type, dense shape, values, indices)`` of a sparse tensor, over its own memory."""
+
+@final
+class IOBinding:
+    """Inputs and the places of outputs of one session, bound once and run many times.
+
+    Made by ``session.io_binding()``. It holds all memory that is bound. One request at a time runs it: while that is on
+    its way, another run and every change or look raises InputError (a ``RuntimeError``), and nothing is lost. Several
+    bindings of one session may run at once.
+    """
+
+    def __new__(cls, session: Session) -> Self: ...
+    def bind_cpu_input(self, name: str, arr_on_cpu: Any) -> None:
+        """Bind an input to an array, which is held: later runs see what is written to it.
+
+        Args:
+            name: The input.
+            arr_on_cpu: The array (a list or dict, where the input is one). What an engine cannot read as it lies is
+                copied now. Dtype and shape are checked when it runs.
+
+        Raises:
+            InputError: There is no such input, or it is not an array. It is a ``RuntimeError`` too.
+        """
+
+    def bind_input(
+        self,
+        name: str,
+        device_type: str,
+        device_id: int,
+        element_type: object,
+        shape: Sequence[int],
+        buffer_ptr: int,
+    ) -> None:
+        """Bind an input to memory by its address.
+
+        The memory must stay valid and readable until something else is bound in its place and every run has ended.
+        Nothing can check that: memory that is freed before crashes the process or gives wrong answers.
+
+        Args:
+            name: The input.
+            device_type: ``"cpu"``.
+            device_id: 0.
+            element_type: A numpy dtype, or ONNX's number of a type.
+            shape: The dimensions; C order, native byte order.
+            buffer_ptr: The address, aligned for the type.
+
+        Raises:
+            InputError: No such input, another device, a null or misaligned address. It is a ``RuntimeError`` too.
+        """
+
+    def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
+        """Bind an input to a value, which is held.
+
+        Raises:
+            InputError: There is no such input. It is a ``RuntimeError`` too.
+        """
+
+    def bind_output(
+        self,
+        name: str,
+        device_type: str = "cpu",
+        device_id: int = 0,
+        element_type: object = None,
+        shape: Sequence[int] | None = None,
+        buffer_ptr: int | None = None,
+    ) -> None:
+        """Bind an output to new memory at every run, or to memory by its address.
+
+        New memory is never written to again: values of earlier runs stay as they are. Memory by its address must stay
+        valid and writable until something else is bound in its place and every run has ended: nothing can check that.
+
+        Args:
+            name: The output. That there is one of this name is checked when it runs.
+            device_type: Where new memory is to be: ``"cpu"``, ``"cuda"``, ... The engine decides where it has no such
+                device.
+            device_id: Which of them.
+            element_type: With ``buffer_ptr``: a numpy dtype, or ONNX's number of a type.
+            shape: With ``buffer_ptr``: the dimensions.
+            buffer_ptr: The address, on the CPU.
+
+        Raises:
+            ValueError: An address without type and shape.
+            InputError: No such device, a null or misaligned address. It is a ``RuntimeError`` too.
+        """
+
+    def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
+        """Bind an output to a value's memory, which every run writes to.
+
+        Raises:
+            InputError: The value is read-only, made of strings, or no tensor. It is a ``RuntimeError`` too.
+        """
+
+    def synchronize_inputs(self) -> None:
+        """Nothing to wait for: a run waits for the copies of its inputs."""
+
+    def synchronize_outputs(self) -> None:
+        """Nothing to wait for: a run waits for the copies of its outputs."""
+
+    def get_outputs(self) -> list[OrtValue]:
+        """The outputs of the last run, in the order in which they were bound.
+
+        Before a run, and after one that failed, an output without memory of its own has no value.
+        """
+
+    def get_outputs_as_ortvaluevector(self) -> list[OrtValue]:
+        """The same list."""
+
+    def copy_outputs_to_cpu(self) -> list[Any]:
+        """The outputs of the last run as arrays, lists and dicts, which no later run writes to."""
+
+    def clear_binding_inputs(self) -> None:
+        """Bind no input any more."""
+
+    def clear_binding_outputs(self) -> None:
+        """Bind no output any more."""
+
+@final
 class Model:
     """A loaded engine on its way into one session, which takes it out."""
 
@@ -319,7 +669,6 @@ class Model:
     def onnxruntime(
         model: str | bytes | os.PathLike[str],
         *,
-        library: str | os.PathLike[str] | None,
         candidates: Sequence[str],
         session: dict[str, Any],
         providers: Sequence[tuple[str, Sequence[tuple[str, str]]]],
@@ -328,8 +677,7 @@ class Model:
 
         Args:
             model: Path or bytes.
-            library: The onnxruntime C library; None: the environment variable, then the first usable candidate.
-            candidates: Paths to try.
+            candidates: Paths of the onnxruntime C library to try, unless the environment variable names one.
             session: Session options by ONNX Runtime's names; a missing one is the engine's default.
             providers: Execution providers with their options, in order of preference.
 
@@ -351,6 +699,17 @@ class Model:
         clock: ManualClock | None,
     ) -> tuple[Model, FakeControl]:
         """A fake engine whose outputs are its inputs, and its steering."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The model's own key-value pairs."""
+
+    @property
+    def threads(self) -> tuple[int, bool] | None:
+        """``(intra_op, shared)``: threads of one operator, whether they are the shared pool's; None elsewhere."""
+
+    def profiler(self) -> Profiler | None:
+        """What ends its profiling; None when a session has taken the model."""
 
 @final
 class Lane:
@@ -425,19 +784,102 @@ class FakeControl:
     def counts(self) -> tuple[int, int, int, int]:
         """``(started, finished, terminated, running)``."""
 
-def available_providers(library: str | None, candidates: Sequence[str]) -> list[str]:
+@final
+class LoadFlag:
+    """Stops the loads it was given to."""
+
+    def __new__(cls) -> Self: ...
+    def get(self) -> bool:
+        """True when loads are to stop."""
+
+    def set(self, canceled: bool) -> None:
+        """Stop loads, those that run too; False lets later ones run."""
+
+@final
+class RunFlag:
+    """Terminates the requests that were made with it."""
+
+    def __new__(cls) -> Self: ...
+    def get(self) -> bool:
+        """True when requests are to stop."""
+
+    def set(self, terminate: bool) -> None:
+        """Stop requests, those that run too; False lets later ones run."""
+
+@final
+class LoraAdapter:
+    """Parameters that a request adds to its model."""
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], candidates: Sequence[str]) -> LoraAdapter:
+        """Load an adapter file."""
+
+@final
+class Profiler:
+    """Ends an engine's profile; holds the engine only between ``hold`` and ``release``."""
+
+    def start_ns(self) -> int:
+        """When profiling began, in nanoseconds on the engine's clock."""
+
+    def end(self) -> str:
+        """End profiling; the name of the file it wrote."""
+
+    def hold(self) -> None:
+        """Hold the engine over the session's end."""
+
+    def release(self) -> None:
+        """Let go of the engine."""
+
+def set_dynamic_options(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
+    """Change options of the execution providers that a session uses."""
+
+def available_providers(candidates: Sequence[str]) -> list[str]:
     """Providers that the onnxruntime library at hand was built with.
 
     Raises:
         LoadError: No library can be loaded; names every path tried.
     """
 
-def onnxruntime_version(library: str | None, candidates: Sequence[str]) -> tuple[str, os.PathLike[str]]:
+def onnxruntime_version(candidates: Sequence[str]) -> tuple[str, os.PathLike[str]]:
     """Version and path of the onnxruntime library at hand.
 
     Raises:
         LoadError: No library can be loaded; names every path tried.
     """
+
+def build_info(candidates: Sequence[str]) -> str:
+    """How the onnxruntime library at hand was built."""
+
+def set_telemetry(on: bool, candidates: Sequence[str]) -> None:
+    """Turn the library's telemetry on or off."""
+
+def register_provider_library(name: str, path: str | os.PathLike[str], candidates: Sequence[str]) -> None:
+    """Register a library of execution providers."""
+
+def unregister_provider_library(name: str, candidates: Sequence[str]) -> None:
+    """Unregister a library of execution providers."""
+
+_Pairs = list[tuple[str, str]]
+_Hardware = tuple[int, str, int, int, _Pairs]
+
+def ep_devices(candidates: Sequence[str]) -> list[tuple[str, str, _Pairs, _Pairs, _Hardware, int]]:
+    """Every device that a provider can run on: ``(name, vendor, metadata, options, hardware, handle)``."""
+
+def set_log_severity(severity: int) -> None:
+    """From which severity on the engine logs: 0 verbose to 4 fatal."""
+
+def set_shared_pool_sizes(intra: int, inter: int) -> None:
+    """Sizes of the thread pools that sessions may share.
+
+    Raises:
+        Fail: The pools exist already, or their sizes were set before.
+    """
+
+def thread_budget() -> int:
+    """The threads that this process's sessions are meant to use in all."""
+
+def set_thread_budget(budget: int | None) -> None:
+    """Set the thread budget; None is the usable cores."""
 
 def engine_log() -> list[tuple[int, str, str]]:
     """Engine log lines since the last call: ``(severity 0 to 4, category, message)``."""

@@ -15,6 +15,9 @@
     ├── EndOfStream                  nothing more will come: closed and drained
     └── SessionClosed                the session is closed, or was created in another process
 
+Wrong uses of an ``OrtValue`` or an ``IOBinding``, and what the engine says to a run of a binding, are ``RuntimeError``
+too: onnxruntime raises nothing more there.
+
 A cancelled request raises ``concurrent.futures.CancelledError``.
 """
 
@@ -187,6 +190,14 @@ def _with_native(ours: type[HeadwayError], theirs: type[Exception]) -> type[Head
     return made
 
 
+@functools.cache
+def _with_runtime(ours: type[HeadwayError]) -> type[HeadwayError]:
+    """One class that is a ``RuntimeError`` too, for what onnxruntime raises as nothing more."""
+    made = type(ours.__name__, (ours, RuntimeError), {"__module__": ours.__module__, "__doc__": ours.__doc__})
+    assert issubclass(made, HeadwayError)
+    return made
+
+
 def _onnxruntime_class(name: str) -> type[Exception] | None:
     """The class of the ``onnxruntime`` package, if the program has imported it."""
     state = sys.modules.get("onnxruntime.capi.onnxruntime_pybind11_state")
@@ -213,7 +224,10 @@ def from_core(
         from concurrent.futures import CancelledError
 
         return CancelledError(message)
-    error = _class_for(kind, code, engine)(message)
+    found = _class_for(kind, code, engine)
+    if detail == "runtime":
+        found = _with_runtime(found)  # type: ignore[arg-type]
+    error = found(message)
     if isinstance(error, LoadError | InputError | EngineError):
         error.code = code
     if isinstance(error, EngineError):

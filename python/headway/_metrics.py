@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from headway._record import Record
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+
+class Timing(Record):
     """Where a request spent its time, in seconds on its session's clock."""
 
     #: When it was submitted.
@@ -19,8 +19,7 @@ class Timing:
     ended: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(Record):
     """Durations in seconds; quantiles are right to about 6 %."""
 
     count: int
@@ -32,8 +31,7 @@ class Histogram:
     max: float
 
 
-@dataclass(frozen=True, slots=True)
-class LaneStats:
+class LaneStats(Record):
     """One lane."""
 
     #: Its number.
@@ -50,8 +48,7 @@ class LaneStats:
     worker: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(Record):
     """How requests ended. At every instant ``submitted`` is the sum of all below it down to ``undelivered``."""
 
     #: Tickets given.
@@ -78,7 +75,19 @@ class Counters:
     callback_errors: int
 
 
-@dataclass(frozen=True, slots=True)
+class ThreadStats(Record):
+    """Threads that a session may use."""
+
+    #: Threads that the process's sessions were to use in all when this one was made.
+    budget: int
+    #: Threads of one operator, the lane's own included; 0 where the engine chose.
+    intra_op: int
+    #: True when they are the process's shared pool's, False when the session has its own.
+    shared: bool
+    #: Lanes: requests that may run at once.
+    lanes: int
+
+
 class Stats(Counters):
     """A session's state, taken in one look."""
 
@@ -96,10 +105,11 @@ class Stats(Counters):
     streams: dict[str | int, Counters]
     #: Totals of stream keys that were idle and made room.
     folded: Counters
+    #: Threads that it may use.
+    threads: ThreadStats
 
 
-@dataclass(frozen=True, slots=True)
-class CloseReport:
+class CloseReport(Record):
     """What ``close()`` did."""
 
     #: True when everything that was admitted ran to its own end.
@@ -112,7 +122,7 @@ class CloseReport:
     delivered: bool
 
 
-def stats_from(raw: Mapping[str, Any]) -> Stats:
+def stats_from(raw: Mapping[str, Any], threads: ThreadStats) -> Stats:
     """The record of what the native core counted."""
     values = dict(raw)
     values["lanes"] = tuple(LaneStats(**lane) for lane in values["lanes"])
@@ -120,4 +130,5 @@ def stats_from(raw: Mapping[str, Any]) -> Stats:
         values[name] = Histogram(**values[name])
     values["streams"] = {key: Counters(**counters) for key, counters in values["streams"].items()}
     values["folded"] = Counters(**values["folded"])
+    values["threads"] = threads
     return Stats(**values)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from headway._record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class NodeArg:
+class NodeArg(Record):
     """One input or output of a model."""
 
     #: Its name.
@@ -17,14 +16,13 @@ class NodeArg:
     shape: list[int | str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMetadata:
+class ModelMetadata(Record):
     """What a model says of itself."""
 
-    producer_name: str = ""
-    graph_name: str = ""
-    graph_description: str = ""
-    domain: str = ""
-    description: str = ""
-    version: int = 0
-    custom_metadata_map: dict[str, str] = field(default_factory=dict)
+    producer_name: str
+    graph_name: str
+    graph_description: str
+    domain: str
+    description: str
+    version: int
+    custom_metadata_map: dict[str, str]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from headway._errors import LoadError
+from headway._warn import once
 
 CPU = "CPUExecutionProvider"
 MissingProvider = Literal["raise", "warn"]
 
 #: A provider's name, or its name and options.
 Provider = str | tuple[str, Mapping[str, Any]]
-
-_warned: set[str] = set()
 
 
 class ProviderReport(NamedTuple):
@@ -38,20 +36,55 @@ class Chosen(NamedTuple):
 def _pairs(
     providers: Sequence[Provider], options: Sequence[Mapping[str, Any]] | None
 ) -> list[tuple[str, dict[str, str]]]:
+    """Names and options; what is wrong with them is said in ``onnxruntime``'s words."""
     if isinstance(providers, str):
         raise TypeError(f"providers: expected a list, got the str {providers!r}; write [{providers!r}]")
-    if options is not None and len(options) != len(providers):
+    if not isinstance(providers, Sequence):
+        raise ValueError("'providers' should be a sequence.")
+    given = [_pair(one) for one in providers] if options is None else _zipped(providers, options)
+    pairs: dict[str, dict[str, str]] = {}
+    for name, values in given:
+        if name in pairs:
+            once(f"Duplicate provider '{name}' encountered, ignoring.", stacklevel=5)
+            continue
+        pairs[name] = {str(key): str(value) for key, value in values.items()}
+    if pairs.keys() >= {"TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider"}:
         raise ValueError(
-            f"provider_options: expected one dict for each of {len(providers)} providers, got {len(options)}"
+            "Cannot enable both 'TensorrtExecutionProvider' and 'NvTensorRTRTXExecutionProvider' in the same session."
         )
-    pairs = []
-    for place, provider in enumerate(providers):
-        name, given = (provider, {}) if isinstance(provider, str) else (provider[0], provider[1])
-        if not isinstance(name, str):
-            raise TypeError(f"providers: expected names or (name, options) pairs, got {provider!r}")
-        merged = {**given, **(options[place] if options is not None else {})}
-        pairs.append((name, {str(key): str(value) for key, value in merged.items()}))
-    return pairs
+    return list(pairs.items())
+
+
+def normalized(
+    providers: Sequence[Provider] | None, options: Sequence[Mapping[str, Any]] | None
+) -> list[tuple[str, dict[str, str]]]:
+    """Names and options of what was asked for, in its order."""
+    return _pairs(providers, options) if providers else []
+
+
+def _pair(provider: Provider) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(provider, str):
+        return provider, {}
+    if isinstance(provider, tuple) and len(provider) == 2:
+        name, options = provider
+        if isinstance(name, str) and isinstance(options, Mapping):
+            return name, options
+    raise ValueError("'providers' values must be either strings or (string, dict) tuples.")
+
+
+def _zipped(
+    providers: Sequence[Provider], options: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    if not isinstance(options, Sequence):
+        raise ValueError("'provider_options' should be a sequence.")
+    if len(options) != len(providers):
+        raise ValueError("'providers' and 'provider_options' should be the same length if both are given.")
+    names = [provider for provider in providers if isinstance(provider, str)]
+    if len(names) != len(providers):
+        raise ValueError("Only string values for 'providers' are supported if 'provider_options' is given.")
+    if not all(isinstance(one, Mapping) for one in options):
+        raise ValueError("'provider_options' values must be dicts.")
+    return list(zip(names, options, strict=True))
 
 
 def choose(
@@ -83,7 +116,5 @@ def choose(
                 f"or add {CPU!r} to the end of providers to go on without it"
             )
         report.append(ProviderReport(name, False, reason))
-        if name not in _warned:
-            _warned.add(name)
-            warnings.warn(f"{name} is not available, going on without it: {reason}", stacklevel=4)
+        once(f"{name} is not available, going on without it: {reason}", stacklevel=4)
     return Chosen(chosen, report)

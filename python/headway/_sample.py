@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from headway._errors import Dropped
@@ -12,23 +11,36 @@ from headway._metrics import Timing
 Pulled = tuple[Any, Any, "BaseException | None", tuple[float, "float | None", "float | None"], int]
 
 
-@dataclass(slots=True)
 class Sample:
     """One item of a Run. Reading the data of one that failed raises its error."""
 
-    _data: Any
-    #: Its number in the Run, from 0, in the order of the pushes; a refused push leaves its own unused. None for a gap.
-    frame_id: int | None = None
-    #: Whose it is: a camera, a user.
-    stream_id: str | int | None = None
-    #: When it was taken, in nanoseconds, if the producer said so.
-    pts_ns: int | None = None
-    #: What the producer attached.
-    attributes: dict[str, Any] = field(default_factory=dict)
-    #: Submission, start and end in seconds on the session's clock.
-    timing: Timing | None = None
-    #: Why there is no data: the engine's error, DeadlineExceeded, CancelledError, or Dropped for a gap.
-    error: BaseException | None = None
+    # A dataclass would cost the time of importing headway a tenth.
+    __slots__ = ("_data", "attributes", "error", "frame_id", "pts_ns", "stream_id", "timing")
+
+    def __init__(
+        self,
+        _data: Any,
+        frame_id: int | None = None,
+        stream_id: str | int | None = None,
+        pts_ns: int | None = None,
+        attributes: dict[str, Any] | None = None,
+        timing: Timing | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        self._data = _data
+        #: Its number in the Run, from 0, in the order of the pushes; a refused push leaves its own unused. None for
+        #: a gap.
+        self.frame_id = frame_id
+        #: Whose it is: a camera, a user.
+        self.stream_id = stream_id
+        #: When it was taken, in nanoseconds, if the producer said so.
+        self.pts_ns = pts_ns
+        #: What the producer attached.
+        self.attributes: dict[str, Any] = {} if attributes is None else attributes
+        #: Submission, start and end in seconds on the session's clock.
+        self.timing = timing
+        #: Why there is no data: the engine's error, DeadlineExceeded, CancelledError, or Dropped for a gap.
+        self.error = error
 
     @property
     def data(self) -> Any:
@@ -45,3 +57,7 @@ class Sample:
     def dropped(self) -> int:
         """How many items a gap marker stands for; 0 for every other sample."""
         return self.error.count if isinstance(self.error, Dropped) else 0
+
+    def __repr__(self) -> str:
+        names = ("_data", "frame_id", "stream_id", "pts_ns", "attributes", "timing", "error")
+        return f"Sample({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"

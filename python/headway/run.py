@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from headway._errors import Dropped, EndOfStream, QueueFull, SessionClosed
 from headway._metrics import Timing
 from headway._options import Overflow
+from headway._record import Record
 from headway._sample import Pulled, Sample
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ PRESETS: dict[str, Bounds] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Record):
     """How a Run's items ended: ``pushed`` is the sum of the others once it is closed and drained."""
 
     #: Items that were taken.

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from headway import _core
+from headway._binding import OrtValueCalls
 from headway._conventions import Conventions
 from headway._errors import QueueFull
-from headway._load import Loaded, load_callable, load_onnxruntime, source_of
-from headway._metrics import CloseReport, Stats, stats_from
-from headway._nodes import ModelMetadata, NodeArg
-from headway._options import Hint, Overflow, SessionOptions, plan
-from headway._providers import MissingProvider, Provider, ProviderReport
+from headway._load import Loaded, Wanted, load_callable, load_onnxruntime, source_of
+from headway._metrics import CloseReport, Stats, ThreadStats, stats_from
+from headway._options import Hint, Overflow, SessionOptions
+from headway._providers import MissingProvider, Provider
+from headway._record import Record
+from headway._surface import OnnxRuntimeSurface
+from headway._threads import plan
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
 _SPIN_SECONDS = 30e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Record):
     """What ``try_submit`` gives when there is no room. Falsy."""
 
     #: Why.
@@ -55,7 +56,7 @@ def _options_of(given: SessionOptions | None) -> SessionOptions:
     return given or SessionOptions()
 
 
-class InferenceSession(Conventions):
+class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
     """A model that answers through every calling convention: blocking, callback, future, asyncio, stream.
 
     Args:
@@ -84,11 +85,18 @@ class InferenceSession(Conventions):
         on_missing_provider: ``"raise"`` or ``"warn"``; None: see ``providers``.
         on_drop: Called by the delivery thread as ``on_drop(ticket, reason)`` for every request that the overflow
             policy or a reset removed.
+        enable_fallback: No effect: a session never changes its execution providers.
+        disabled_optimizers: Names of graph optimizers to leave out.
+        read_config_from_model: True: session options that the model carries (``ort_config`` in its metadata) take the
+            place of the given ones. None: the environment variable ``ORT_LOAD_CONFIG_FROM_MODEL`` says so.
 
     Raises:
         LoadError: The model or the engine's library cannot be loaded.
         TypeError, ValueError: An argument is wrong.
     """
+
+    #: False in `headway.ort`, whose programs know no `close()`.
+    _warns_when_dropped = True
 
     def __init__(
         self,
@@ -112,6 +120,9 @@ class InferenceSession(Conventions):
         copy_inputs: bool = True,
         on_missing_provider: MissingProvider | None = None,
         on_drop: Callable[[int, str], None] | None = None,
+        enable_fallback: bool = True,
+        disabled_optimizers: Iterable[str] | None = None,
+        read_config_from_model: bool | None = None,
     ) -> None:
         _one_of("hint", hint, ("latency", "throughput"))
         _one_of("overflow", overflow, ("block", "raise", "drop_oldest", "drop_newest"))
@@ -121,7 +132,8 @@ class InferenceSession(Conventions):
             raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
         options = _options_of(sess_options)
         workers = _at_least_one("workers", workers)
-        lanes = plan(hint, workers, _core.usable_cores(), options.intra_op_num_threads)
+        budget = _core.thread_budget()
+        lanes = plan(hint, workers, budget, options.intra_op_num_threads)
         source = source_of(path_or_bytes, engine)
         self._engine, self._label = source.engine, source.label
         if source.engine == "fake":
@@ -129,11 +141,21 @@ class InferenceSession(Conventions):
         elif source.engine == "python":
             loaded = load_callable(source.model, inputs, outputs)
         else:
-            loaded = load_onnxruntime(
-                source, options, lanes, providers, provider_options, on_missing_provider
+            if read_config_from_model is None:
+                read_config_from_model = os.environ.get("ORT_LOAD_CONFIG_FROM_MODEL") == "1"
+            wanted = Wanted(
+                providers,
+                provider_options,
+                on_missing_provider,
+                disabled_optimizers,
+                bool(read_config_from_model),
             )
+            loaded = load_onnxruntime(source, options, lanes, wanted)
         depth = _at_least_one("queue_depth", queue_depth) or max(4, 2 * lanes.workers)
         self._loaded = loaded._replace(model=None)  # type: ignore[arg-type]
+        self._options = options
+        intra_op, shared = loaded.threads or (1, False)
+        self._threads = ThreadStats(budget, intra_op, shared, lanes.workers + lanes.caller_lanes)
         self._depth = depth
         self._workers = lanes.workers
         self._overflow = overflow
@@ -222,38 +244,9 @@ class InferenceSession(Conventions):
 
     # ---- what it says of itself --------------------------------------------------------------------------------
 
-    def get_inputs(self) -> list[NodeArg]:
-        """The model's inputs."""
-        return [NodeArg(*node) for node in self._info()["inputs"]]
-
-    def get_outputs(self) -> list[NodeArg]:
-        """The model's outputs."""
-        return [NodeArg(*node) for node in self._info()["outputs"]]
-
-    def get_overridable_initializers(self) -> list[NodeArg]:
-        """Initializers that a feed may override."""
-        return [NodeArg(*node) for node in self._info()["initializers"]]
-
-    def get_modelmeta(self) -> ModelMetadata:
-        """What the model says of itself."""
-        return ModelMetadata(**self._info()["meta"])
-
-    def get_providers(self) -> list[str]:
-        """The execution providers in use."""
-        return list(self._loaded.providers)
-
-    def get_provider_options(self) -> dict[str, dict[str, str]]:
-        """The options that each provider was given."""
-        return {name: dict(options) for name, options in self._loaded.provider_options.items()}
-
-    @property
-    def providers_report(self) -> list[ProviderReport]:
-        """Every provider that was asked for, and why it is not used where it is not."""
-        return list(self._loaded.report)
-
     def stats(self) -> Stats:
         """Counters, lanes and times, taken in one look."""
-        return stats_from(self._stats())
+        return stats_from(self._stats(), self._threads)
 
     def __repr__(self) -> str:
         device = f"{self._engine}/{self._loaded.device}" if hasattr(self, "_loaded") else "?"
@@ -280,7 +273,8 @@ class InferenceSession(Conventions):
         Returns:
             What it did. Calling it again gives the first report.
         """
-        drained, cancelled, abandoned, delivered = self._close(drain, timeout)
+        with self._profiling_to_the_end():
+            drained, cancelled, abandoned, delivered = self._close(drain, timeout)
         return CloseReport(drained, cancelled, tuple(abandoned), delivered)
 
     async def aclose(self, drain: bool = True, timeout: float | None = 30.0) -> CloseReport:
@@ -308,10 +302,14 @@ class InferenceSession(Conventions):
     def __del__(self) -> None:
         here, closing = self._state()
         if here and not closing:
-            warnings.warn(
-                f"unclosed session {self!r}; use `with` or close()",
-                ResourceWarning,
-                stacklevel=1,
-                source=self,
-            )
+            if self._warns_when_dropped:
+                self._warn_unclosed()
             self._abandon()
+
+    def _warn_unclosed(self) -> None:
+        warnings.warn(
+            f"unclosed session {self!r}; use `with` or close()",
+            ResourceWarning,
+            stacklevel=1,
+            source=self,
+        )

@@ -82,7 +82,7 @@ class FakeEngine:
         )
 
     def _headway_load(self) -> Loaded:
-        return Loaded(self._model, "CPU", [], {}, [])
+        return Loaded(self._model, "CPU", [], {}, [], None, None)
 
     def hold(self) -> None:
         """Requests block from now on."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import onnxruntime
 import pytest
 
 import headway
-from headway import _providers
+from headway import _warn
 from headway._providers import CPU, ProviderReport, choose
 
 CUDA, GPU = "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -15,7 +16,7 @@ CUDA, GPU = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
 @pytest.fixture(autouse=True)
 def _nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_providers, "_warned", set())
+    monkeypatch.setattr(_warn, "_given", set())
 
 
 def test_default_is_cpu() -> None:
@@ -48,14 +49,18 @@ def test_override() -> None:
 
 
 def test_options() -> None:
-    chosen = choose([(CUDA, {"device_id": 1}), CPU], [{"a": True}, {}], [CUDA, CPU], None)
-    assert chosen.providers == [(CUDA, [("device_id", "1"), ("a", "True")]), (CPU, [])]
+    given = {"device_id": 1, "a": True}
+    for chosen in (
+        choose([(CUDA, given), CPU], None, [CUDA, CPU], None),
+        choose([CUDA, CPU], [given, {}], [CUDA, CPU], None),
+    ):
+        assert chosen.providers == [(CUDA, [("device_id", "1"), ("a", "True")]), (CPU, [])]
 
 
 BAD: list[tuple[Any, Any, type[Exception], str]] = [
     (CPU, None, TypeError, "expected a list, got the str"),
-    ([CPU], [{}, {}], ValueError, "expected one dict for each of 1 providers, got 2"),
-    ([(3, {})], None, TypeError, "expected names or"),
+    ([CPU], [{}, {}], ValueError, "should be the same length if both are given"),
+    ([(3, {})], None, ValueError, "must be either strings or"),
 ]
 
 
@@ -76,3 +81,32 @@ def test_session_says_what_it_uses(tiny: bytes) -> None:
         assert [(one.provider, one.used) for one in session.providers_report] == [(CUDA, False), (CPU, True)]
     with pytest.raises(headway.LoadError, match=CUDA):
         headway.InferenceSession(tiny, providers=[CUDA])
+
+
+MISTAKES: list[tuple[Any, Any]] = [
+    (3, None),
+    ([CPU], 3),
+    ([CPU], [{}, {}]),
+    ([(CPU, {})], [{}]),
+    ([CPU], [3]),
+    ([3], None),
+    ([(CPU,)], None),
+    ([(CPU, 3)], None),
+    ([GPU, "NvTensorRTRTXExecutionProvider"], None),
+]
+
+
+@pytest.mark.parametrize(("providers", "options"), MISTAKES)
+def test_mistakes_are_said_in_onnxruntimes_words(providers: Any, options: Any) -> None:
+    with pytest.raises(ValueError) as ours:
+        choose(providers, options, [CPU], None)
+    # Theirs checks the providers before it looks for the file.
+    with pytest.raises((ValueError, TypeError)) as theirs:
+        onnxruntime.InferenceSession("nowhere.onnx", None, providers, options, enable_fallback=0)
+    # Where theirs stumbles (`providers=3`), ours says what is wrong.
+    assert theirs.type is TypeError or str(ours.value) == str(theirs.value)
+
+
+def test_a_provider_twice_is_one() -> None:
+    with pytest.warns(UserWarning, match="Duplicate provider 'CPUExecutionProvider' encountered, ignoring"):
+        assert choose([CPU, (CPU, {"a": 1})], None, [CPU], None).providers == [(CPU, [])]

@@ -15,3 +15,4 @@ pub mod fake;
 mod library;
 pub mod ort;
 pub mod pool;
+mod trim;

@@ -219,7 +219,7 @@ fn a_bad_job_fails_alone() {
         .iter()
         .map(|job| job.result.as_ref().expect("a result").as_ref().err().map(|error| error.kind))
         .collect();
-    assert_eq!(kinds, [None, Some(ErrorKind::Engine), Some(ErrorKind::Engine), Some(ErrorKind::Input), None]);
+    assert_eq!(kinds, [None, Some(ErrorKind::Engine), Some(ErrorKind::Input), Some(ErrorKind::Input), None]);
     let last = jobs[4].result.as_ref().expect("a result").as_ref().expect("success");
     assert_eq!(floats_of(&last[0]), [2.0, 4.0, 6.0]);
 }

@@ -15,7 +15,8 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::core::Core;
 use crate::graveyard::{PyOwner, drain_graveyard};
-use crate::{errors, life, outputs, wait};
+use crate::outputs::{self, Form};
+use crate::{errors, life, wait};
 
 /// How many outcomes one look takes: one GIL acquisition for all of them.
 const BATCH: usize = 64;
@@ -121,7 +122,10 @@ impl Deliveries {
     }
 
     fn results(&self, py: Python<'_>, delivery: &Delivery, none: bool) -> PyResult<(Py<PyAny>, String)> {
-        let outcome = delivery.slot.take_outcome().map(|outcome| outputs::answer(py, outcome, &self.core));
+        let outcome = delivery
+            .slot
+            .take_outcome()
+            .map(|outcome| outputs::answer(py, outcome, &self.core, Form::Arrays));
         let raised = match outcome {
             Some(Ok(list)) => return Ok((list.into_any(), String::new())),
             Some(Err(raised)) => raised,

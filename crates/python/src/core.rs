@@ -15,7 +15,7 @@ use headway_engines::pool::Pool;
 use pyo3::prelude::*;
 
 use crate::feeds::FeedNames;
-use crate::life;
+use crate::{life, wait};
 
 /// Cached bytes that a session keeps for copied inputs.
 const INPUT_POOL_BYTES: usize = 64 << 20;
@@ -133,6 +133,21 @@ impl Core {
         self.pool.close();
         *report = Some(done.clone());
         done
+    }
+
+    /// Stops admission, drains or cancels, waits: `(drained, cancelled, abandoned, delivered)`.
+    pub(crate) fn close(
+        &self,
+        drain: bool,
+        timeout: Option<Duration>,
+        delivering: bool,
+    ) -> (bool, u64, Vec<usize>, bool) {
+        let until = wait::instant_after(timeout);
+        self.shared.begin_close(drain);
+        let report = self.close_lanes(timeout);
+        // The delivery thread cannot wait for itself: what is left is delivered when its callback returns.
+        let delivered = delivering || self.shared.wait_delivered(until);
+        (report.drained && drain, report.cancelled, report.abandoned, delivered)
     }
 }
 

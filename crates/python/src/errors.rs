@@ -26,8 +26,16 @@ fn kind_name(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
 
 /// The exception for an error of the core; `_errors.from_core` chooses the class.
 pub(crate) fn exception(py: Python<'_>, error: &Error, engine: &str) -> PyResult<Py<PyBaseException>> {
+    make(py, error, engine, false)
+}
+
+/// `runtime`: it is a `RuntimeError` as well.
+fn make(py: Python<'_>, error: &Error, engine: &str, runtime: bool) -> PyResult<Py<PyBaseException>> {
     let make = cached(py, &MAKE, || Ok(py.import("headway._errors")?.getattr("from_core")?.unbind()))?;
-    let (kind, detail) = kind_name(error.kind);
+    let (kind, mut detail) = kind_name(error.kind);
+    if runtime && matches!(error.kind, ErrorKind::Input | ErrorKind::Engine) {
+        detail = Some("runtime");
+    }
     let cause = error.payload.as_ref().and_then(|payload| payload.downcast_ref::<PyOwner>());
     let cause = cause.and_then(PyOwner::object).map(|object| object.clone_ref(py));
     let made = make.bind(py).call1((kind, &error.message, error.code, engine, detail, cause))?;
@@ -36,7 +44,27 @@ pub(crate) fn exception(py: Python<'_>, error: &Error, engine: &str) -> PyResult
 
 /// The same, ready to raise.
 pub(crate) fn raise(py: Python<'_>, error: &Error, engine: &str) -> PyErr {
-    match exception(py, error, engine) {
+    raised(py, exception(py, error, engine))
+}
+
+/// What a run with a binding ended with: ONNX Runtime says where it came from, and leaves out its own code.
+pub(crate) fn raise_execution(py: Python<'_>, error: &Error, engine: &str) -> PyErr {
+    if !matches!(error.kind, ErrorKind::Input | ErrorKind::Engine) {
+        return raise(py, error, engine);
+    }
+    let mut named = error.clone();
+    named.message = format!("Error in execution: {}", without_code(&error.message));
+    raised(py, make(py, &named, engine, true))
+}
+
+/// The message behind `[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : `.
+fn without_code(message: &str) -> &str {
+    let rest = message.strip_prefix("[ONNXRuntimeError] : ");
+    rest.and_then(|rest| rest.splitn(3, " : ").nth(2)).unwrap_or(message)
+}
+
+fn raised(py: Python<'_>, exception: PyResult<Py<PyBaseException>>) -> PyErr {
+    match exception {
         Ok(exception) => PyErr::from_value(exception.into_bound(py).into_any()),
         Err(failure) => failure,
     }
@@ -46,6 +74,7 @@ pub(crate) fn raise(py: Python<'_>, error: &Error, engine: &str) -> PyErr {
 pub(crate) fn raise_door(py: Python<'_>, error: DoorError, engine: &str) -> PyErr {
     match error {
         DoorError::Core(error) => raise(py, &error, engine),
+        DoorError::Misuse(error) => raised(py, make(py, &error, engine, true)),
         DoorError::Py(error) => error,
     }
 }

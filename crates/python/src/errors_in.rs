@@ -8,6 +8,8 @@ use pyo3::PyErr;
 pub(crate) enum DoorError {
     /// The request itself is wrong; the door turns it into an exception of Headway's tree.
     Core(Error),
+    /// The same where ONNX Runtime raises a bare `RuntimeError`: what is raised is one too.
+    Misuse(Error),
     /// Python raised this already: a `TypeError` of ours, a `MemoryError`, what a mapping's own code raised.
     Py(PyErr),
 }
@@ -36,4 +38,9 @@ pub(crate) fn invalid_argument(message: &str) -> DoorError {
 /// A wrong request for which ONNX Runtime has no name.
 pub(crate) fn bad_input(message: impl Into<String>) -> DoorError {
     DoorError::Core(Error::new(ErrorKind::Input, message))
+}
+
+/// A wrong use of a value or a binding.
+pub(crate) fn misuse(message: impl Into<String>) -> DoorError {
+    DoorError::Misuse(Error::new(ErrorKind::Input, message))
 }

@@ -1,15 +1,17 @@
 //! A feed, in any of its forms, as values in the model's own order.
 
 use headway_core::engine::{Dim, ModelInfo, NodeInfo, ValueType};
-use headway_core::request::Wanted;
+use headway_core::request::Wanted as WantedOutputs;
 use headway_core::value::{Value, Values};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 use smallvec::SmallVec;
 
-use crate::array::{Alloc, How, is_array, read_input};
+use crate::array::{Alloc, How, Wanted, is_array, read_input};
+use crate::composite_in;
 use crate::errors_in::{DoorError, bad_input, invalid_argument};
+use crate::kinds::Typed;
 
 /// What was fed for each input, in the model's order.
 type Found<'py> = SmallVec<[Option<Bound<'py, PyAny>>; 4]>;
@@ -22,6 +24,8 @@ pub(crate) struct FeedNames {
     inputs: usize,
     /// `nodes`' names, interned: a program's own literals are the same objects.
     names: Vec<Py<PyString>>,
+    /// What each of `nodes` takes that is not a plain tensor.
+    typed: Vec<Option<Typed>>,
     /// The outputs' names, interned.
     outputs: Vec<Py<PyString>>,
     /// Pairs of dimensions that must be equal within one request.
@@ -51,13 +55,39 @@ impl FeedNames {
             names: nodes.iter().map(intern).collect(),
             outputs: info.outputs.iter().map(intern).collect(),
             shared: shared_dims(&nodes),
+            typed: nodes.iter().map(typed).collect(),
             nodes,
         }
     }
 
+    /// True for an input that every feed must have.
+    fn needs(&self, index: usize) -> bool {
+        self.nodes[index].required && !self.typed[index].as_ref().is_some_and(Typed::is_optional)
+    }
+
+    /// The index of an input, or of an initializer that a feed may override.
+    pub(crate) fn input(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> Option<usize> {
+        position(py, name, &self.names)
+    }
+
+    /// The index of an output.
+    pub(crate) fn output(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> Option<u32> {
+        position(py, name, &self.outputs).and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// How many values a request has.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Input number `index`: what it is, and what it takes when that is not a plain tensor.
+    pub(crate) fn node(&self, index: usize) -> (&NodeInfo, Option<&Typed>) {
+        (&self.nodes[index], self.typed[index].as_ref())
+    }
+
     /// The one input of a model that can be fed without a name.
     fn only_input(&self) -> Option<usize> {
-        let mut required = (0..self.inputs).filter(|&index| self.nodes[index].required);
+        let mut required = (0..self.inputs).filter(|&index| self.needs(index));
         match (required.next(), required.next(), self.inputs) {
             (Some(index), None, _) => Some(index),
             (None, None, 1) => Some(0),
@@ -94,15 +124,45 @@ pub(crate) fn read_feeds(
 ) -> Result<Values, DoorError> {
     let found = find(py, feed, names)?;
     let mut values = Values::with_capacity(found.len());
-    for (object, node) in found.iter().zip(&names.nodes) {
+    for (object, (node, typed)) in found.iter().zip(names.nodes.iter().zip(&names.typed)) {
         values.push(match object {
-            Some(object) if object.is_none() => return Err(fed_none(node)),
-            Some(object) => read_input(py, object, node, how, alloc)?,
+            Some(object) => read_one(py, object, node, typed.as_ref(), how, alloc)?,
             None => Value::None,
         });
     }
     check_shared(&values, names)?;
     Ok(values)
+}
+
+#[inline]
+fn read_one(
+    py: Python<'_>,
+    object: &Bound<'_, PyAny>,
+    node: &NodeInfo,
+    typed: Option<&Typed>,
+    how: How,
+    alloc: Alloc<'_>,
+) -> Result<Value, DoorError> {
+    let name = node.name.as_str();
+    match (&node.kind, typed) {
+        (_, Some(typed)) if !object.is_none() || typed.is_optional() => {
+            composite_in::read(object, name, typed, how, alloc)
+        }
+        _ if object.is_none() => Err(fed_none(node)),
+        (ValueType::Tensor(dtype, dims), _) => {
+            read_input(py, object, &Wanted { name, dtype: *dtype, dims: dims.as_deref() }, how, alloc)
+        }
+        (ValueType::Other(words), _) => {
+            Err(bad_input(format!("input '{name}' is a {words}: it cannot be fed")))
+        }
+    }
+}
+
+fn typed(node: &NodeInfo) -> Option<Typed> {
+    match &node.kind {
+        ValueType::Tensor(..) => None,
+        ValueType::Other(words) => Some(Typed::parse(words)),
+    }
 }
 
 /// Which object is for which input. Runs none of the objects' code except a mapping's own.
@@ -151,8 +211,7 @@ fn find_named<'py>(
         }
         keys.push(key);
     }
-    let is_missing = |(node, object): (&NodeInfo, &Option<_>)| node.required && object.is_none();
-    if names.nodes.iter().zip(&found).any(is_missing) {
+    if found.iter().enumerate().any(|(index, object)| object.is_none() && names.needs(index)) {
         return Err(missing(py, &found, &keys, names));
     }
     match unknown {
@@ -183,7 +242,7 @@ fn find_listed<'py>(
     for (place, object) in found.iter_mut().zip(objects) {
         *place = Some(object);
     }
-    if names.nodes.iter().skip(given).any(|node| node.required) {
+    if (given..names.len()).any(|index| names.needs(index)) {
         return Err(wrong_count(py, given, names));
     }
     Ok(found)
@@ -213,8 +272,8 @@ pub(crate) fn read_output_names(
     py: Python<'_>,
     wanted: Option<&Bound<'_, PyAny>>,
     names: &FeedNames,
-) -> Result<Wanted, DoorError> {
-    let Some(wanted) = wanted.filter(|wanted| !wanted.is_none()) else { return Ok(Wanted::All) };
+) -> Result<WantedOutputs, DoorError> {
+    let Some(wanted) = wanted.filter(|wanted| !wanted.is_none()) else { return Ok(WantedOutputs::All) };
     let mut indices = SmallVec::new();
     if let Ok(list) = wanted.cast::<PyList>() {
         for name in list.iter() {
@@ -230,7 +289,7 @@ pub(crate) fn read_output_names(
             PyTypeError::new_err(format!("output_names must be None or a list of str, got {kind}")).into()
         );
     }
-    Ok(if indices.is_empty() { Wanted::All } else { Wanted::Some(indices) })
+    Ok(if indices.is_empty() { WantedOutputs::All } else { WantedOutputs::Some(indices) })
 }
 
 fn output_index(py: Python<'_>, name: &Bound<'_, PyAny>, names: &FeedNames) -> Result<u32, DoorError> {
@@ -247,10 +306,9 @@ fn output_index(py: Python<'_>, name: &Bound<'_, PyAny>, names: &FeedNames) -> R
 
 #[cold]
 fn missing(py: Python<'_>, found: &Found<'_>, keys: &[Bound<'_, PyAny>], names: &FeedNames) -> DoorError {
-    let missing = names.nodes.iter().zip(found).zip(&names.names);
-    let missing: Vec<_> = missing
-        .filter(|((node, object), _)| node.required && object.is_none())
-        .map(|(_, name)| name.clone_ref(py))
+    let missing: Vec<_> = (0..names.len())
+        .filter(|&index| names.needs(index) && found[index].is_none())
+        .map(|index| names.names[index].clone_ref(py))
         .collect();
     let fed = listed_any(py, keys);
     bad_input(format!("Required inputs ({}) are missing from input feed ({fed}).", listed(py, &missing)))
@@ -282,7 +340,11 @@ fn not_a_feed(py: Python<'_>, feed: &Bound<'_, PyAny>, names: &FeedNames) -> Doo
 
 #[cold]
 fn fed_none(node: &NodeInfo) -> DoorError {
-    let advice = if node.required { "pass an array" } else { "leave the name out" };
+    let advice = match &node.kind {
+        _ if !node.required => "leave the name out".to_owned(),
+        ValueType::Tensor(..) => "pass an array".to_owned(),
+        ValueType::Other(words) => format!("expected a {words}"),
+    };
     bad_input(format!("input '{}' is None: {advice}", node.name))
 }
 

@@ -14,8 +14,9 @@ use crate::bell::Bell;
 use crate::core::Core;
 use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::{self, away};
-use crate::submit::{CallOptions, Deadline};
-use crate::{future, outputs, wait};
+use crate::outputs::{self, Form};
+use crate::submit::{Call, CallOptions, Deadline};
+use crate::{future, wait};
 
 /// One flow of a session: feeds are pushed in, outcomes pulled out. Its number is handed back when it is dropped.
 #[pyclass(frozen, module = "headway._core")]
@@ -63,7 +64,7 @@ impl Flow {
         let core = &self.core;
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options: None };
-        let request = core.request(input_feed, output_names, core.how(), &options)?;
+        let request = core.request(&Call::arrays(input_feed, output_names), core.how(), &options)?;
         let block = block && !wait::in_event_loop(py);
         let tag = Box::new(PyOwner::new(sample));
         let mut manner = Manner { flow: self.number, ..core.manner(block, true, Some(tag)) };
@@ -186,7 +187,7 @@ fn piece(py: Python<'_>, core: &Arc<Core>, output: Output) -> PyResult<Piece> {
     let outcome = slot
         .take_outcome()
         .unwrap_or_else(|| Outcome::Failed(Error::new(ErrorKind::Engine, "the answer is gone")));
-    let (outputs, error) = match outputs::answer(py, outcome, core) {
+    let (outputs, error) = match outputs::answer(py, outcome, core, Form::Arrays) {
         Ok(list) => (list.into_any(), py.None()),
         Err(raised) => (py.None(), raised.into_value(py).into_any()),
     };

@@ -17,8 +17,9 @@ use crate::callback::{self, Callback};
 use crate::core::Core;
 use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::once::cached;
+use crate::outputs::{self, Form};
 use crate::submit::Deadline;
-use crate::{errors, life, outputs, wait};
+use crate::{errors, life, wait};
 
 /// How it ended. The outputs are made once and given to every caller.
 enum Ended {
@@ -33,6 +34,7 @@ enum Ended {
 pub(crate) struct InferenceFuture {
     pub(crate) core: Arc<Core>,
     pub(crate) slot: SlotRef,
+    form: Form,
     ended: OnceLock<Ended>,
     /// The exception, for as long as somebody else holds it: an exception that was raised holds the frames that it
     /// came through, and they hold this future.
@@ -40,8 +42,8 @@ pub(crate) struct InferenceFuture {
 }
 
 impl InferenceFuture {
-    pub(crate) fn new(core: Arc<Core>, slot: SlotRef) -> Self {
-        InferenceFuture { core, slot, ended: OnceLock::new(), raised: Mutex::new(None) }
+    pub(crate) fn new(core: Arc<Core>, slot: SlotRef, form: Form) -> Self {
+        InferenceFuture { core, slot, form, ended: OnceLock::new(), raised: Mutex::new(None) }
     }
 
     /// The ending, converted once. Call it only when the slot has ended.
@@ -53,7 +55,7 @@ impl InferenceFuture {
                     Error::new(ErrorKind::Engine, "the answer was taken by somebody else")
                 })),
             };
-            match outcome.map(|values| outputs::to_list(py, values, &self.core)) {
+            match outcome.map(|values| outputs::to_list(py, values, &self.core, self.form)) {
                 Ok(Ok(list)) => Ended::Results(list),
                 Ok(Err(raised)) => Ended::Unmade(raised.into_value(py)),
                 Err(error) => Ended::Failed(error),
@@ -77,7 +79,7 @@ impl InferenceFuture {
         if let Some(exception) = known.and_then(|known| known.bind(py).upgrade()) {
             return PyErr::from_value(exception);
         }
-        let made = errors::raise(py, error, self.core.engine_name);
+        let made = outputs::raise(py, error, &self.core, self.form);
         if let Ok(weak) = PyWeakrefReference::new(made.value(py)) {
             let old = self.raised.lock().unwrap_or_else(PoisonError::into_inner).replace(weak.unbind());
             drop(old);

@@ -9,22 +9,34 @@
 
 mod array;
 mod bell;
+mod binding;
 mod callback;
+mod composite;
+mod composite_in;
 mod core;
 mod describe;
+mod device;
+mod env;
 mod errors;
 mod errors_in;
+mod facts;
 mod feeds;
+mod flags;
 mod flows;
 mod future;
 mod graveyard;
+mod kinds;
 mod life;
 mod model;
 mod once;
+mod options;
+mod ortvalue;
 mod outputs;
+mod profiler;
 mod pyfeed;
 mod run;
 mod session;
+mod sparse;
 mod submit;
 mod testing;
 mod wait;
@@ -37,6 +49,8 @@ mod _core {
     #[pymodule_export]
     use crate::bell::Bell;
     #[pymodule_export]
+    use crate::binding::IoBinding;
+    #[pymodule_export]
     use crate::callback::Deliveries;
     #[pymodule_export]
     use crate::flows::Flow;
@@ -45,7 +59,19 @@ mod _core {
     #[pymodule_export]
     use crate::life::{exit, forked, usable_cores};
     #[pymodule_export]
-    use crate::model::{Model, available_providers, engine_log, onnxruntime_version};
+    use crate::env::{
+        available_providers, build_info, engine_log, ep_devices, onnxruntime_version, register_provider_library,
+        set_log_severity, set_shared_pool_sizes, set_telemetry, set_thread_budget, thread_budget,
+        unregister_provider_library,
+    };
+    #[pymodule_export]
+    use crate::flags::{LoadFlag, LoraAdapter, RunFlag};
+    #[pymodule_export]
+    use crate::model::Model;
+    #[pymodule_export]
+    use crate::profiler::{Profiler, set_dynamic_options};
+    #[pymodule_export]
+    use crate::ortvalue::OrtValue;
     #[pymodule_export]
     use crate::pyfeed::Lane;
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! Outputs on their way to the caller.
 
+use headway_core::error::Error;
 use headway_core::request::Outcome;
 use headway_core::value::{Value, Values};
 use pyo3::prelude::*;
@@ -8,12 +9,25 @@ use pyo3::types::PyList;
 use crate::core::{Core, Kind};
 use crate::errors;
 use crate::graveyard::PyOwner;
+use crate::ortvalue::OrtValue;
+
+/// What a request's outputs become, and how its errors are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Arrays, lists, dicts.
+    Arrays,
+    /// `OrtValue`s.
+    OrtValues,
+    /// `OrtValue`s of a binding; what the engine said is told as ONNX Runtime tells it there.
+    Binding,
+}
 
 /// The list of outputs.
-pub(crate) fn to_list(py: Python<'_>, values: Values, core: &Core) -> PyResult<Py<PyList>> {
-    match core.kind {
-        Kind::Native(_) => native(py, values, core),
-        Kind::Python => python(py, &values),
+pub(crate) fn to_list(py: Python<'_>, values: Values, core: &Core, form: Form) -> PyResult<Py<PyList>> {
+    match (&core.kind, form) {
+        (Kind::Native(_), Form::Arrays) => native(py, values, core),
+        (Kind::Native(_), Form::OrtValues | Form::Binding) => ort_values(py, values),
+        (Kind::Python, _) => python(py, &values),
     }
 }
 
@@ -23,6 +37,15 @@ fn native(py: Python<'_>, values: Values, core: &Core) -> PyResult<Py<PyList>> {
         let array = crate::array::to_python(py, value)
             .map_err(|error| errors::raise_door(py, error, core.engine_name))?;
         list.append(array)?;
+    }
+    Ok(list.unbind())
+}
+
+/// The same values, not looked into.
+pub(crate) fn ort_values(py: Python<'_>, values: Values) -> PyResult<Py<PyList>> {
+    let list = PyList::empty(py);
+    for value in values {
+        list.append(Bound::new(py, OrtValue::new(value))?)?;
     }
     Ok(list.unbind())
 }
@@ -40,9 +63,17 @@ fn python(py: Python<'_>, values: &Values) -> PyResult<Py<PyList>> {
 }
 
 /// The answer of a request, or the exception that it ended with.
-pub(crate) fn answer(py: Python<'_>, outcome: Outcome, core: &Core) -> PyResult<Py<PyList>> {
+pub(crate) fn answer(py: Python<'_>, outcome: Outcome, core: &Core, form: Form) -> PyResult<Py<PyList>> {
     match outcome.into_result() {
-        Ok(values) => to_list(py, values, core),
-        Err(error) => Err(errors::raise(py, &error, core.engine_name)),
+        Ok(values) => to_list(py, values, core, form),
+        Err(error) => Err(raise(py, &error, core, form)),
+    }
+}
+
+/// The exception that a request of this form ended with.
+pub(crate) fn raise(py: Python<'_>, error: &Error, core: &Core, form: Form) -> PyErr {
+    match form {
+        Form::Arrays | Form::OrtValues => errors::raise(py, error, core.engine_name),
+        Form::Binding => errors::raise_execution(py, error, core.engine_name),
     }
 }

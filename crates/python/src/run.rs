@@ -9,33 +9,46 @@ use pyo3::types::PyList;
 
 use crate::array::How;
 use crate::core::{Core, Kind};
-use crate::submit::{CallOptions, Deadline};
-use crate::{life, outputs, wait};
+use crate::outputs::{self, Form};
+use crate::submit::{Call, CallOptions, Deadline};
+use crate::{life, wait};
 
-/// `run(output_names, input_feed, ...)`.
-pub(crate) fn run(
-    core: &Core,
-    feed: &Bound<'_, PyAny>,
-    output_names: Option<&Bound<'_, PyAny>>,
-    options: &CallOptions<'_, '_>,
-) -> PyResult<Py<PyList>> {
-    let py = feed.py();
+/// `run(output_names, input_feed, ...)` and its kin: the outputs.
+pub(crate) fn run(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<Py<PyList>> {
+    let outcome = outcome(core, call, options)?;
+    outputs::answer(call.py(), outcome, core, call.form())
+}
+
+/// `run_with_iobinding(...)`: the outputs stay in the binding.
+pub(crate) fn run_bound(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<()> {
+    match outcome(core, call, options)?.into_result() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(outputs::raise(call.py(), &error, core, call.form())),
+    }
+}
+
+/// How the request ended; raises only what kept it from having an end.
+#[inline]
+fn outcome(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<Outcome> {
+    let py = call.py();
     core.enter(py)?;
     let ahead = wait::delivers(core);
+    if !may_begin(py, core, options) {
+        return queued(core, call, options, None, ahead);
+    }
     // The caller waits for as long as the engine reads: its arrays are borrowed, not even counted.
-    if may_begin(py, core, options) {
-        let request = core.request(feed, output_names, How::Borrow, options)?;
-        if let Ok(mut work) = core.shared.begin(request, ahead) {
+    let how = if call.form() == Form::Arrays { How::Borrow } else { How::Hold };
+    let request = core.request(call, how, options)?;
+    match core.shared.begin(request, ahead) {
+        Ok(mut work) => {
             let outcome = life::away(py, || {
                 work.run();
                 core.shared.complete(work)
             });
-            return outputs::answer(py, outcome.unwrap_or_else(lost), core);
+            Ok(outcome.unwrap_or_else(lost))
         }
+        Err(request) => queued(core, call, options, (how == How::Hold).then_some(request), ahead),
     }
-    // Another thread may run it and outlive an interrupted caller: the arrays are held.
-    let request = core.request(feed, output_names, How::Hold, options)?;
-    queued(py, core, request, ahead)
 }
 
 /// A lane can be taken at once only where this thread may run the model: quick, and stoppable in time.
@@ -48,15 +61,28 @@ fn may_begin(py: Python<'_>, core: &Core, options: &CallOptions<'_, '_>) -> bool
     matches!(core.kind, Kind::Native(_)) && stoppable && wait::may_execute(py, core)
 }
 
-fn queued(py: Python<'_>, core: &Core, request: Request, ahead: bool) -> PyResult<Py<PyList>> {
+/// The way through the queue. Another thread may run it and outlive an interrupted caller: the arrays are held.
+#[inline(never)]
+fn queued(
+    core: &Core,
+    call: &Call<'_, '_>,
+    options: &CallOptions<'_, '_>,
+    request: Option<Request>,
+    ahead: bool,
+) -> PyResult<Outcome> {
+    let py = call.py();
+    let request = match request {
+        Some(request) => request,
+        None => core.request(call, How::Hold, options)?,
+    };
     let deadline = request.deadline;
     let manner = Manner { any_lane: true, urgent: ahead, ..core.manner(true, false, None) };
     let slot = core.shared.submit(request, manner).map_err(|error| core.raise(py, &error))?;
     let execute = wait::may_execute(py, core) && (deadline.is_none() || core.shared.can_cancel());
     let seen = wait::wait_ended(py, core, &slot, None, execute);
     match seen {
-        Ok(Seen::Refused(error)) => Err(core.raise(py, &error)),
-        Ok(_) => outputs::answer(py, slot.take_outcome().unwrap_or_else(lost), core),
+        Ok(Seen::Refused(error)) => Err(outputs::raise(py, &error, core, call.form())),
+        Ok(_) => Ok(slot.take_outcome().unwrap_or_else(lost)),
         Err(raised) => {
             life::away(py, || core.shared.cancel(&slot));
             Err(raised)

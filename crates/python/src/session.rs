@@ -2,7 +2,6 @@
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use headway_core::admission::Overflow;
 use headway_core::error::Error;
@@ -13,6 +12,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::array::How;
+use crate::binding::IoBinding;
 use crate::callback::{self, Callback};
 use crate::core::{Core, Kind, Settings};
 use crate::feeds::FeedNames;
@@ -21,8 +22,9 @@ use crate::future::InferenceFuture;
 use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::Inside;
 use crate::model::Model;
+use crate::outputs::Form;
 use crate::pyfeed::Lane;
-use crate::submit::{CallOptions, Deadline};
+use crate::submit::{Call, CallOptions, Deadline};
 use crate::{describe, errors, life, run, submit, wait};
 
 /// The native half of a session.
@@ -32,7 +34,7 @@ pub(crate) struct Session {
 }
 
 /// The insides, for one call.
-struct Entered<'a> {
+pub(crate) struct Entered<'a> {
     core: &'a Arc<Core>,
     _inside: Inside,
 }
@@ -46,7 +48,7 @@ impl Deref for Entered<'_> {
 }
 
 impl Session {
-    fn core(&self, py: Python<'_>) -> PyResult<Entered<'_>> {
+    pub(crate) fn core(&self, py: Python<'_>) -> PyResult<Entered<'_>> {
         let _inside = life::inside(py);
         let core = self.core.get().ok_or_else(|| errors::raise(py, &submit::closed(), "?"))?;
         Ok(Entered { core, _inside })
@@ -151,7 +153,70 @@ impl Session {
     ) -> PyResult<Py<PyList>> {
         let options = CallOptions { timeout, priority, stream, run_options };
         let core = self.core(py)?;
-        run::run(&core, input_feed, output_names, &options)
+        run::run(&core, &Call::arrays(input_feed, output_names), &options)
+    }
+
+    /// Runs the model on `OrtValue`s and gives its outputs as `OrtValue`s.
+    #[pyo3(signature = (output_names, input_dict_ort_values, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn run_with_ort_values(
+        &self,
+        py: Python<'_>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        input_dict_ort_values: &Bound<'_, PyAny>,
+        run_options: Option<&Bound<'_, PyAny>>,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyList>> {
+        let options = CallOptions { timeout, priority, stream, run_options };
+        let core = self.core(py)?;
+        run::run(&core, &Call::ort_values(input_dict_ort_values, output_names), &options)
+    }
+
+    /// Runs the model on what is bound; the outputs are the binding's.
+    #[pyo3(signature = (iobinding, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None))]
+    fn run_with_iobinding(
+        &self,
+        py: Python<'_>,
+        iobinding: &Bound<'_, IoBinding>,
+        run_options: Option<&Bound<'_, PyAny>>,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let options = CallOptions { timeout, priority, stream, run_options };
+        let core = self.core(py)?;
+        run::run_bound(&core, &Call::Binding(iobinding), &options)
+    }
+
+    /// Submits a binding, or a feed of `OrtValue`s. Waits for room when `waits` is true; else the future may still be
+    /// waiting for it.
+    #[pyo3(signature = (input, output_names=None, *, waits, block=true, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn _submit_values(
+        &self,
+        py: Python<'_>,
+        input: &Bound<'_, PyAny>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        waits: bool,
+        block: bool,
+        timeout: Deadline,
+        priority: i32,
+        stream: Option<&Bound<'_, PyAny>>,
+        run_options: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<InferenceFuture> {
+        let core = self.core(py)?;
+        core.enter(py)?;
+        let options = CallOptions { timeout, priority, stream, run_options };
+        let call = match input.cast::<IoBinding>() {
+            Ok(binding) => Call::Binding(binding),
+            Err(_) => Call::ort_values(input, output_names),
+        };
+        let request = core.request(&call, How::Hold, &options)?;
+        let block = block && !(waits && wait::in_event_loop(py));
+        let slot = core.enqueue(py, request, core.manner(block, waits, None), waits)?;
+        Ok(InferenceFuture::new(Arc::clone(&core), slot, call.form()))
     }
 
     /// Submits a request: the future of its outputs.
@@ -171,10 +236,10 @@ impl Session {
         let core = self.core(py)?;
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options };
-        let request = core.request(input_feed, output_names, core.how(), &options)?;
+        let request = core.request(&Call::arrays(input_feed, output_names), core.how(), &options)?;
         let block = block && !wait::in_event_loop(py);
         let slot = core.enqueue(py, request, core.manner(block, true, None), true)?;
-        Ok(InferenceFuture::new(Arc::clone(&core), slot))
+        Ok(InferenceFuture::new(Arc::clone(&core), slot, Form::Arrays))
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
@@ -195,10 +260,10 @@ impl Session {
         let core = self.core(py)?;
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options };
-        let request = core.request(input_feed, output_names, core.how(), &options)?;
+        let request = core.request(&Call::arrays(input_feed, output_names), core.how(), &options)?;
         let manner = Manner { any_lane, ..core.manner(true, bounded, None) };
         let slot = core.enqueue(py, request, manner, false)?;
-        Ok(InferenceFuture::new(Arc::clone(&core), slot))
+        Ok(InferenceFuture::new(Arc::clone(&core), slot, Form::Arrays))
     }
 
     /// Submits a request whose outputs a callback gets: `callback(results, user_data, err)`.
@@ -223,7 +288,7 @@ impl Session {
             return Err(pyo3::exceptions::PyTypeError::new_err(text));
         }
         let options = CallOptions { timeout, priority, stream, run_options };
-        let request = core.request(input_feed, output_names, core.how(), &options)?;
+        let request = core.request(&Call::arrays(input_feed, output_names), core.how(), &options)?;
         callback::start_delivery(py, &core)?;
         let tag = Callback::Async {
             callable: PyOwner::new(callback.unbind()),
@@ -274,7 +339,7 @@ impl Session {
         life::own(core.generation).map_err(|error| core.raise(py, &error))?;
         let timeout = timeout.map(Deadline::seconds).transpose()?;
         let delivering = wait::delivers(&core);
-        let done = life::away(py, || close(&core, drain, timeout, delivering));
+        let done = life::away(py, || core.close(drain, timeout, delivering));
         if done.3 && !delivering {
             core.forget_on_drop();
         }
@@ -317,18 +382,4 @@ impl Session {
     fn engine_can_cancel(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.core(py)?.shared.can_cancel())
     }
-}
-
-fn close(
-    core: &Core,
-    drain: bool,
-    timeout: Option<Duration>,
-    delivering: bool,
-) -> (bool, u64, Vec<usize>, bool) {
-    let until = wait::instant_after(timeout);
-    core.shared.begin_close(drain);
-    let report = core.close_lanes(timeout);
-    // The delivery thread cannot wait for itself: what is left is delivered when its callback returns.
-    let delivered = delivering || core.shared.wait_delivered(until);
-    (report.drained && drain, report.cancelled, report.abandoned, delivered)
 }

@@ -14,8 +14,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 
 use crate::array::How;
+use crate::binding::IoBinding;
 use crate::core::{Core, Kind};
 use crate::graveyard::drain_graveyard;
+use crate::outputs::Form;
 use crate::{errors, feeds, life, pyfeed, wait};
 
 /// What every submitting call takes beside feed and output names.
@@ -24,6 +26,51 @@ pub(crate) struct CallOptions<'a, 'py> {
     pub(crate) priority: i32,
     pub(crate) stream: Option<&'a Bound<'py, PyAny>>,
     pub(crate) run_options: Option<&'a Bound<'py, PyAny>>,
+}
+
+/// What a call runs the model on.
+pub(crate) enum Call<'a, 'py> {
+    /// A feed and the names of the wanted outputs.
+    Feed {
+        /// The inputs.
+        feed: &'a Bound<'py, PyAny>,
+        /// The outputs.
+        output_names: Option<&'a Bound<'py, PyAny>>,
+        /// What becomes of the outputs.
+        form: Form,
+    },
+    /// Inputs and outputs that were bound before.
+    Binding(&'a Bound<'py, IoBinding>),
+}
+
+impl<'a, 'py> Call<'a, 'py> {
+    /// The usual one: arrays in, arrays out.
+    pub(crate) fn arrays(feed: &'a Bound<'py, PyAny>, output_names: Option<&'a Bound<'py, PyAny>>) -> Self {
+        Call::Feed { feed, output_names, form: Form::Arrays }
+    }
+
+    /// `OrtValue`s in and out.
+    pub(crate) fn ort_values(
+        feed: &'a Bound<'py, PyAny>,
+        output_names: Option<&'a Bound<'py, PyAny>>,
+    ) -> Self {
+        Call::Feed { feed, output_names, form: Form::OrtValues }
+    }
+
+    /// What becomes of the outputs.
+    pub(crate) fn form(&self) -> Form {
+        match self {
+            Call::Feed { form, .. } => *form,
+            Call::Binding(_) => Form::Binding,
+        }
+    }
+
+    pub(crate) fn py(&self) -> Python<'py> {
+        match self {
+            Call::Feed { feed, .. } => feed.py(),
+            Call::Binding(binding) => binding.py(),
+        }
+    }
 }
 
 /// A call's own `timeout=`.
@@ -74,20 +121,41 @@ impl Core {
     /// A request from Python's arguments. A call that raises here counts as rejected.
     pub(crate) fn request(
         &self,
-        feed: &Bound<'_, PyAny>,
-        output_names: Option<&Bound<'_, PyAny>>,
+        call: &Call<'_, '_>,
         how: How,
         options: &CallOptions<'_, '_>,
     ) -> PyResult<Request> {
-        self.read_request(feed, output_names, how, options).inspect_err(|_| self.shared.reject())
+        self.read_request(call, how, options).inspect_err(|_| self.shared.reject())
     }
 
     fn read_request(
         &self,
-        feed: &Bound<'_, PyAny>,
-        output_names: Option<&Bound<'_, PyAny>>,
+        call: &Call<'_, '_>,
         how: How,
         options: &CallOptions<'_, '_>,
+    ) -> PyResult<Request> {
+        let mut request = match call {
+            Call::Feed { feed, output_names, form } => self.fed(feed, *output_names, *form, how)?,
+            Call::Binding(binding) => binding.get().request(binding.py(), self)?,
+        };
+        let timeout = match options.timeout {
+            Deadline::Session => self.settings.timeout,
+            Deadline::Own(timeout) => timeout,
+        };
+        request.deadline = timeout.map(|timeout| self.shared.now() + timeout);
+        request.priority = options.priority;
+        request.stream = options.stream.map(stream_key).transpose()?;
+        request.options = options.run_options.map(|given| self.control(given)).transpose()?;
+        Ok(request)
+    }
+
+    #[inline]
+    fn fed(
+        &self,
+        feed: &Bound<'_, PyAny>,
+        output_names: Option<&Bound<'_, PyAny>>,
+        form: Form,
+        how: How,
     ) -> PyResult<Request> {
         let py = feed.py();
         let (values, wanted) = match &self.kind {
@@ -98,21 +166,13 @@ impl Core {
                     feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len)).map_err(raise)?;
                 (values, wanted)
             }
-            Kind::Python => {
+            Kind::Python if form == Form::Arrays => {
                 let fed = pyfeed::read(self, feed, output_names, matches!(how, How::Copy))?;
                 (Values::from_iter([Value::Opaque(Arc::new(fed))]), Wanted::All)
             }
+            Kind::Python => return Err(PyTypeError::new_err("a Python engine takes arrays, not OrtValues")),
         };
-        let mut request = Request::new(Inputs::Feeds(values), wanted);
-        let timeout = match options.timeout {
-            Deadline::Session => self.settings.timeout,
-            Deadline::Own(timeout) => timeout,
-        };
-        request.deadline = timeout.map(|timeout| self.shared.now() + timeout);
-        request.priority = options.priority;
-        request.stream = options.stream.map(stream_key).transpose()?;
-        request.options = options.run_options.map(|given| self.control(given)).transpose()?;
-        Ok(request)
+        Ok(Request::new(Inputs::Feeds(values), wanted))
     }
 
     /// Submits; waits for room when `patience` says so. `Err` when no ticket was given.

@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use headway_core::error::{Error, ErrorKind};
 
+use super::newer::Newer;
 use super::raw::*;
 
 /// What the library exports: `OrtGetApiBase`'s answer.
@@ -29,8 +30,16 @@ macro_rules! slots {
             /// Since 1.24: element type, dimensions and their number in one call.
             pub(super) tensor_type_and_dims:
                 Option<unsafe extern "system" fn(*const OrtValue, *mut i32, *mut *const i64, *mut usize) -> Status>,
+            /// Since 1.23: copies between devices; the last argument but one is a stream, null for none.
+            pub(super) copy_tensors: Option<
+                unsafe extern "system" fn(
+                    *const OrtEnv, *const *const OrtValue, *const *mut OrtValue, *mut OrtSyncStream, usize,
+                ) -> Status,
+            >,
             /// Since 1.24: tells a scalar from a tensor of unknown rank.
             pub(super) has_shape: Option<unsafe extern "system" fn(*const OrtTensorInfo) -> bool>,
+            /// What options, providers and adapters need of newer libraries.
+            pub(super) newer: Newer,
         }
 
         impl Api {
@@ -57,12 +66,20 @@ macro_rules! slots {
                     } else {
                         None
                     },
+                    copy_tensors: if version >= (1, 23) {
+                        // SAFETY: the table is this long since 1.23; null means none.
+                        unsafe { std::mem::transmute::<*const c_void, Option<_>>(slot(386)) }
+                    } else {
+                        None
+                    },
                     has_shape: if version >= (1, 24) {
                         // SAFETY: as above.
                         unsafe { std::mem::transmute::<*const c_void, Option<_>>(slot(390)) }
                     } else {
                         None
                     },
+                    // SAFETY: the caller vouches for table and version.
+                    newer: unsafe { Newer::read(table, version) },
                 })
             }
         }
@@ -72,7 +89,8 @@ macro_rules! slots {
 slots! {
     1 status_code(Status) -> i32;
     2 status_message(Status) -> *const c_char;
-    4 create_env_with_logger(LogFunction, *mut c_void, i32, *const c_char, *mut *mut OrtEnv) -> Status;
+    5 enable_telemetry(*const OrtEnv) -> Status;
+    6 disable_telemetry(*const OrtEnv) -> Status;
     7 create_session(*const OrtEnv, *const OsChar, *const OrtSessionOptions, *mut *mut OrtSession) -> Status;
     8 create_session_from_array(*const OrtEnv, *const c_void, usize, *const OrtSessionOptions, *mut *mut OrtSession) -> Status;
     9 run(*mut OrtSession, *const OrtRunOptions, *const *const c_char, *const *const OrtValue, usize,
@@ -117,11 +135,18 @@ slots! {
     63 symbolic_dims(*const OrtTensorInfo, *mut *const c_char, usize) -> Status;
     65 value_tensor_info(*const OrtValue, *mut *mut OrtTensorInfo) -> Status;
     67 value_class(*const OrtValue, *mut i32) -> Status;
+    68 create_memory_info(*const c_char, i32, c_int, i32, *mut *mut OrtMemoryInfo) -> Status;
     69 create_cpu_memory_info(i32, i32, *mut *mut OrtMemoryInfo) -> Status;
+    71 memory_info_name(*const OrtMemoryInfo, *mut *const c_char) -> Status;
+    72 memory_info_id(*const OrtMemoryInfo, *mut c_int) -> Status;
     76 allocator_free(*mut OrtAllocator, *mut c_void) -> Status;
     78 default_allocator(*mut *mut OrtAllocator) -> Status;
+    80 inner_value(*const OrtValue, c_int, *mut OrtAllocator, *mut *mut OrtValue) -> Status;
+    81 inner_count(*const OrtValue, *mut usize) -> Status;
+    82 create_composite(*const *const OrtValue, usize, i32, *mut *mut OrtValue) -> Status;
     79 set_free_dimension_by_denotation(*mut OrtSessionOptions, *const c_char, i64) -> Status;
     93 release_status(Status);
+    94 release_memory_info(*mut OrtMemoryInfo);
     95 release_session(*mut OrtSession);
     96 release_value(*mut OrtValue);
     97 release_run_options(*mut OrtRunOptions);
@@ -142,12 +167,26 @@ slots! {
     116 meta_lookup(*const OrtModelMetadata, *mut OrtAllocator, *const c_char, *mut *mut c_char) -> Status;
     117 meta_version(*const OrtModelMetadata, *mut i64) -> Status;
     118 release_model_metadata(*mut OrtModelMetadata);
+    120 disable_per_session_threads(*mut OrtSessionOptions) -> Status;
+    121 create_threading_options(*mut *mut OrtThreadingOptions) -> Status;
+    122 release_threading_options(*mut OrtThreadingOptions);
     123 meta_keys(*const OrtModelMetadata, *mut OrtAllocator, *mut *mut *mut c_char, *mut i64) -> Status;
     124 set_free_dimension_by_name(*mut OrtSessionOptions, *const c_char, i64) -> Status;
     125 available_providers(*mut *mut *mut c_char, *mut c_int) -> Status;
     126 release_available_providers(*mut *mut c_char, c_int) -> Status;
     130 add_session_config(*mut OrtSessionOptions, *const c_char, *const c_char) -> Status;
+    133 run_with_binding(*mut OrtSession, *const OrtRunOptions, *const OrtIoBinding) -> Status;
+    134 create_binding(*mut OrtSession, *mut *mut OrtIoBinding) -> Status;
+    135 release_binding(*mut OrtIoBinding);
+    136 bind_input(*mut OrtIoBinding, *const c_char, *const OrtValue) -> Status;
+    137 bind_output(*mut OrtIoBinding, *const c_char, *const OrtValue) -> Status;
+    138 bind_output_to_device(*mut OrtIoBinding, *const c_char, *const OrtMemoryInfo) -> Status;
+    140 bound_outputs(*const OrtIoBinding, *mut OrtAllocator, *mut *mut *mut OrtValue, *mut usize) -> Status;
     146 profiling_start_ns(*const OrtSession, *mut u64) -> Status;
+    147 set_shared_intra_threads(*mut OrtThreadingOptions, c_int) -> Status;
+    148 set_shared_inter_threads(*mut OrtThreadingOptions, c_int) -> Status;
+    150 add_initializer(*mut OrtSessionOptions, *const c_char, *const OrtValue) -> Status;
+    151 create_env(LogFunction, *mut c_void, i32, *const c_char, *const OrtThreadingOptions, *mut *mut OrtEnv) -> Status;
     158 meta_graph_description(*const OrtModelMetadata, *mut OrtAllocator, *mut *mut c_char) -> Status;
     165 add_run_config(*mut OrtRunOptions, *const c_char, *const c_char) -> Status;
     170 append_tensorrt(*mut OrtSessionOptions, *const OrtTensorRtOptions) -> Status;
@@ -155,16 +194,33 @@ slots! {
     172 update_tensorrt_options(*mut OrtTensorRtOptions, *const *const c_char, *const *const c_char, usize) -> Status;
     174 release_tensorrt_options(*mut OrtTensorRtOptions);
     176 register_allocator(*mut OrtEnv, *mut OrtAllocator) -> Status;
+    179 create_sparse(*mut OrtAllocator, *const i64, usize, i32, *mut *mut OrtValue) -> Status;
+    180 fill_coo(*mut OrtValue, *const OrtMemoryInfo, *const i64, usize, *const c_void, *const i64, usize) -> Status;
+    181 fill_csr(*mut OrtValue, *const OrtMemoryInfo, *const i64, usize, *const c_void, *const i64, usize, *const i64,
+        usize) -> Status;
+    182 fill_block_sparse(*mut OrtValue, *const OrtMemoryInfo, *const i64, usize, *const c_void, *const i64, usize,
+        *const i32) -> Status;
+    187 sparse_format(*const OrtValue, *mut i32) -> Status;
+    188 sparse_values_info(*const OrtValue, *mut *mut OrtTensorInfo) -> Status;
+    189 sparse_values(*const OrtValue, *mut *const c_void) -> Status;
+    190 sparse_indices_info(*const OrtValue, i32, *mut *mut OrtTensorInfo) -> Status;
+    191 sparse_indices(*const OrtValue, i32, *mut usize, *mut *const c_void) -> Status;
     192 has_value(*const OrtValue, *mut c_int) -> Status;
+    194 value_memory_info(*const OrtValue, *mut *const OrtMemoryInfo) -> Status;
+    202 synchronize_inputs(*mut OrtIoBinding) -> Status;
+    203 synchronize_outputs(*mut OrtIoBinding) -> Status;
     204 append_cuda(*mut OrtSessionOptions, *const OrtCudaOptions) -> Status;
     205 create_cuda_options(*mut *mut OrtCudaOptions) -> Status;
     206 update_cuda_options(*mut OrtCudaOptions, *const *const c_char, *const *const c_char, usize) -> Status;
     208 release_cuda_options(*mut OrtCudaOptions);
+    210 add_external_initializers(*mut OrtSessionOptions, *const *const c_char, *const *const OrtValue, usize) -> Status;
     216 append_provider(*mut OrtSessionOptions, *const c_char, *const *const c_char, *const *const c_char, usize) -> Status;
+    226 set_env_log_severity(*mut OrtEnv, i32) -> Status;
     228 register_custom_ops(*mut OrtSessionOptions, *const OsChar) -> Status;
     250 as_optional_info(*const OrtTypeInfo, *mut *const OrtOptionalInfo) -> Status;
     251 optional_contained_type(*const OrtOptionalInfo, *mut *mut OrtTypeInfo) -> Status;
     252 string_buffer(*mut OrtValue, usize, usize, *mut *mut c_char) -> Status;
+    254 build_info() -> *const c_char;
     273 set_deterministic(*mut OrtSessionOptions, bool) -> Status;
 }
 

@@ -53,3 +53,16 @@ pub enum SparseIndices {
     /// int32: `[2, n]` block coordinates.
     BlockSparse(Tensor),
 }
+
+impl Composite {
+    /// The type in ONNX Runtime's words: `seq(tensor(float))`, `map(int64,tensor(float))`, `sparse_tensor(float)`.
+    pub fn word(&self) -> String {
+        match self {
+            Composite::Sequence { element, .. } => format!("seq({element})"),
+            Composite::Map { keys, values } => {
+                format!("map({},tensor({}))", keys.dtype.as_str(), values.dtype.as_str())
+            }
+            Composite::Sparse(sparse) => format!("sparse_tensor({})", sparse.dtype.as_str()),
+        }
+    }
+}

@@ -4,34 +4,29 @@ use std::ffi::c_char;
 use std::ptr;
 use std::sync::Arc;
 
-use headway_core::engine::{Control, Job, Lane, NodeInfo, ValueType};
+use headway_core::engine::{Control, Job, Lane};
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::{Inputs, Wanted};
-use headway_core::value::{Value, Values};
+use headway_core::value::Values;
 
+use super::feeds::{Feeds, release_all};
 use super::raw::{OrtRunOptions, OrtValue};
 use super::run_options::{OrtControl, RunConfig};
 use super::session::Session;
-use super::values::{self, Outputs};
+use super::targets::{bound_of, finish};
+use super::values::Outputs;
 use crate::pool::{Entered, Pool};
 
 /// A place on the shared session, with its own memory and its own terminate flag.
 pub(super) struct OrtLane {
-    session: Arc<Session>,
-    pool: Arc<Pool>,
+    pub(super) session: Arc<Session>,
+    pub(super) pool: Arc<Pool>,
     /// Used by requests that bring no run options.
     control: Arc<OrtControl>,
-    feeds: Feeds,
+    pub(super) feeds: Feeds,
     /// Wanted names (into `session`) and what the engine gave for them; kept for their capacity.
-    output_names: Vec<*const c_char>,
-    outputs: Vec<*mut OrtValue>,
-}
-
-/// Names (into the session) and values of what is fed; kept for their capacity.
-#[derive(Default)]
-struct Feeds {
-    names: Vec<*const c_char>,
-    values: Vec<*mut OrtValue>,
+    pub(super) output_names: Vec<*const c_char>,
+    pub(super) outputs: Vec<*mut OrtValue>,
 }
 
 // SAFETY: between runs the vectors are empty; the rest is Send.
@@ -46,12 +41,13 @@ impl OrtLane {
     }
 
     fn run_one(&mut self, entered: Option<&Entered>, job: &Job) -> Result<Values, Error> {
-        let Inputs::Feeds(values) = &job.inputs else {
-            return Err(Error::new(ErrorKind::Engine, "bindings are not supported by this engine yet"));
-        };
         let options = match &job.options {
             None => self.control.raw(),
             Some(control) => options_of(control.as_ref())?,
+        };
+        let values = match &job.inputs {
+            Inputs::Feeds(values) => values,
+            Inputs::Binding(owner) => return self.run_bound(entered, bound_of(owner)?, &job.wanted, options),
         };
         // SAFETY: the job keeps its inputs' memory, and the caller releases the feeds before it lets the job go.
         unsafe { self.feeds.fill(&self.session, values) }?;
@@ -61,7 +57,7 @@ impl OrtLane {
         let take = |at: usize, value: *mut OrtValue| {
             let node = &self.session.info.outputs[at];
             // SAFETY: the run just gave this value, and only this lane has it.
-            unsafe { from.take(&node.name, self.session.output_kinds[at], value) }
+            unsafe { from.take(node, self.session.output_kinds[at], value) }
         };
         match &job.wanted {
             Wanted::All => self.outputs.iter().enumerate().map(|(at, &value)| take(at, value)).collect(),
@@ -72,7 +68,7 @@ impl OrtLane {
     }
 
     /// Fills the names of the wanted outputs.
-    fn want(&mut self, wanted: &Wanted) -> Result<(), Error> {
+    pub(super) fn want(&mut self, wanted: &Wanted) -> Result<(), Error> {
         let names = &self.session.output_names;
         match wanted {
             Wanted::All => self.output_names.extend(names.iter().map(|name| name.as_ptr())),
@@ -87,7 +83,7 @@ impl OrtLane {
         Ok(())
     }
 
-    fn call(&mut self, options: *const OrtRunOptions) -> Result<(), Error> {
+    pub(super) fn call(&mut self, options: *const OrtRunOptions) -> Result<(), Error> {
         let api = &self.session.runtime.api;
         let (names, feeds) = (&self.feeds.names, &self.feeds.values);
         // SAFETY: all arrays have the lengths told; names and session live as long as `self.session`; the options are
@@ -109,14 +105,9 @@ impl OrtLane {
 
     /// Releases every engine value of the request, on this thread.
     fn release(&mut self) {
-        let api = &self.session.runtime.api;
-        for value in self.feeds.values.drain(..).chain(self.outputs.drain(..)) {
-            if !value.is_null() {
-                // SAFETY: made for this request, released once.
-                unsafe { (api.release_value)(value) };
-            }
-        }
-        self.feeds.names.clear();
+        let runtime = self.session.runtime;
+        self.feeds.release(runtime);
+        release_all(runtime, &mut self.outputs);
         self.output_names.clear();
     }
 }
@@ -128,6 +119,9 @@ impl Lane for OrtLane {
         for job in jobs {
             let result = self.run_one(entered.as_ref(), job);
             self.release();
+            if let Inputs::Binding(owner) = &job.inputs {
+                finish(owner, result.as_ref().ok());
+            }
             job.result = Some(result);
         }
     }
@@ -143,64 +137,6 @@ impl Drop for OrtLane {
     }
 }
 
-impl Feeds {
-    /// # Safety
-    /// The values' memory stays readable until the feeds are released.
-    unsafe fn fill(&mut self, session: &Session, values: &[Value]) -> Result<(), Error> {
-        if values.len() > session.input_names.len() {
-            return Err(too_many(values.len(), session.input_names.len()));
-        }
-        let mut missing = values.len() < session.info.inputs.len();
-        for (at, value) in values.iter().enumerate() {
-            let tensor = match value {
-                Value::Tensor(tensor) => tensor,
-                Value::None => {
-                    missing |= session.info.inputs.get(at).is_some_and(needed);
-                    continue;
-                }
-                Value::Opaque(_) => return Err(not_a_tensor(&session.node(at).name)),
-            };
-            // SAFETY: passed on.
-            let made = unsafe { values::make(session.runtime, &session.node(at).name, tensor) }?;
-            self.names.push(session.input_names[at].as_ptr());
-            self.values.push(made);
-        }
-        if missing { check_missing(session, values) } else { Ok(()) }
-    }
-}
-
-impl Session {
-    /// Input number `at`, counting on into the initializers.
-    fn node(&self, at: usize) -> &NodeInfo {
-        let inputs = &self.info.inputs;
-        inputs.get(at).unwrap_or_else(|| &self.info.initializers[at - inputs.len()])
-    }
-}
-
-/// True for an input that the engine cannot run without.
-fn needed(node: &NodeInfo) -> bool {
-    node.required && !matches!(&node.kind, ValueType::Other(words) if words.starts_with("optional("))
-}
-
-#[cold]
-fn check_missing(session: &Session, values: &[Value]) -> Result<(), Error> {
-    let fed = |at: usize| values.get(at).is_some_and(|value| !matches!(value, Value::None));
-    let inputs = session.info.inputs.iter().enumerate();
-    let quoted = |name: &str| format!("'{name}'");
-    let missing: Vec<_> = inputs
-        .clone()
-        .filter(|&(at, node)| needed(node) && !fed(at))
-        .map(|(_, node)| quoted(&node.name))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let given: Vec<_> = inputs.filter(|&(at, _)| fed(at)).map(|(_, node)| quoted(&node.name)).collect();
-    let (missing, given) = (missing.join(", "), given.join(", "));
-    let text = format!("Required inputs ([{missing}]) are missing from input feed ([{given}]).");
-    Err(Error::new(ErrorKind::Input, text))
-}
-
 /// The engine's options behind a request's control.
 fn options_of(control: &dyn Control) -> Result<*const OrtRunOptions, Error> {
     let own = control.as_any().downcast_ref::<OrtControl>().map(OrtControl::raw);
@@ -210,14 +146,4 @@ fn options_of(control: &dyn Control) -> Result<*const OrtRunOptions, Error> {
 #[cold]
 fn no_output(at: u32, count: usize) -> Error {
     Error::new(ErrorKind::Input, format!("there is no output number {at}: the model has {count}"))
-}
-
-#[cold]
-fn too_many(got: usize, most: usize) -> Error {
-    Error::new(ErrorKind::Input, format!("{got} values were given, but the model takes at most {most}"))
-}
-
-#[cold]
-fn not_a_tensor(name: &str) -> Error {
-    Error::new(ErrorKind::Input, format!("input {name:?}: expected a tensor"))
 }

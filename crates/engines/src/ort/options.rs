@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::ptr;
 
 use headway_core::error::{Error, ErrorKind};
+use headway_core::value::Tensor;
 
+use super::devices::DeviceProvider;
+use super::initializers::ExternalFile;
+use super::load_flag::{LoadFlag, Loading};
 use super::raw::*;
 use super::runtime::Runtime;
 use super::text::{OsText, c_string};
@@ -14,6 +18,27 @@ const USE_ENV_ALLOCATORS: &str = "session.use_env_allocators";
 /// Config entries that make the engine keep the model's bytes, which are only borrowed while loading.
 const KEEPS_BYTES: [&str; 2] =
     ["session.use_ort_model_bytes_directly", "session.use_ort_model_bytes_for_initializers"];
+
+/// Whose threads run a session's operators.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ThreadChoice {
+    /// The session's own.
+    #[default]
+    Own,
+    /// The process's shared pool where it has as many threads as the session asks for, else the session's own.
+    SharedIfEqual,
+    /// The process's shared pool, whatever its size.
+    Shared,
+}
+
+/// The threads that a session got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threads {
+    /// Threads that one operator may use, the lane's own included; 0 where the engine chose.
+    pub intra_op: usize,
+    /// True when they are the process's shared pool's.
+    pub shared: bool,
+}
 
 /// Session options. What is `None` is left as the engine has it.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +75,20 @@ pub struct SessionConfig {
     pub free_dimensions_by_denotation: Vec<(String, i64)>,
     /// Libraries of custom operators.
     pub custom_op_libraries: Vec<PathBuf>,
+    /// Whose threads run operators.
+    pub threads: ThreadChoice,
+    /// Tensors that take the place of the model's initializers of these names.
+    pub initializers: Vec<(String, Tensor)>,
+    /// Tensors that take the place of initializers whose data the model keeps in other files.
+    pub external_initializers: Vec<(String, Tensor)>,
+    /// Contents of the model's other files.
+    pub external_files: Vec<ExternalFile>,
+    /// Providers on devices of their own.
+    pub device_providers: Vec<DeviceProvider>,
+    /// 0 default, 1 CPU, 2 NPU, 3 GPU preferred, 4 performance, 5 efficiency, 6 least power.
+    pub selection_policy: Option<i32>,
+    /// Stops the load.
+    pub load_flag: Option<LoadFlag>,
     /// Free memory that each lane may keep between runs; `None` is 256 MiB.
     pub lane_cache_bytes: Option<usize>,
 }
@@ -58,6 +97,8 @@ pub struct SessionConfig {
 pub(super) struct Options {
     runtime: &'static Runtime,
     pub(super) raw: *mut OrtSessionOptions,
+    pub(super) threads: Threads,
+    loading: Option<Loading>,
 }
 
 impl Options {
@@ -65,14 +106,21 @@ impl Options {
         let mut raw = ptr::null_mut();
         // SAFETY: an out parameter.
         runtime.api.check(unsafe { (runtime.api.create_session_options)(&mut raw) }, ErrorKind::Load)?;
-        let options = Options { runtime, raw };
-        options.set_threads(config)?;
+        let threads = Threads { intra_op: 0, shared: false };
+        let mut options = Options { runtime, raw, threads, loading: None };
+        options.loading = config.load_flag.as_ref().map(|flag| flag.enter(runtime, raw)).transpose()?;
+        options.threads = options.set_threads(config)?;
         options.set_execution(config)?;
         options.set_logging(config)?;
         options.set_files(config)?;
         options.set_entries(config)?;
         options.set_dimensions(config)?;
         Ok(options)
+    }
+
+    /// Refuses a model whose loading was to stop.
+    pub(super) fn check_canceled(&self) -> Result<(), Error> {
+        self.loading.as_ref().map_or(Ok(()), Loading::check)
     }
 
     /// Refuses what would need the model's bytes after loading.
@@ -92,17 +140,31 @@ impl Options {
         self.runtime.api.check(status, ErrorKind::Load)
     }
 
-    fn set_threads(&self, config: &SessionConfig) -> Result<(), Error> {
+    fn set_threads(&self, config: &SessionConfig) -> Result<Threads, Error> {
         let api = &self.runtime.api;
-        if let Some(threads) = config.intra_op_num_threads {
+        let wanted = config.intra_op_num_threads.unwrap_or(0);
+        let intra_op = usize::try_from(wanted).unwrap_or(0);
+        let pool = self.runtime.environment()?.shared_threads();
+        let shared = pool.filter(|&size| match config.threads {
+            ThreadChoice::Own => false,
+            // One thread is the lane itself: that needs no pool.
+            ThreadChoice::SharedIfEqual => size == intra_op && intra_op > 1,
+            ThreadChoice::Shared => true,
+        });
+        if let Some(size) = shared {
             // SAFETY: `raw` lives as long as `self`.
-            self.check(unsafe { (api.set_intra_op_threads)(self.raw, threads) })?;
+            self.check(unsafe { (api.disable_per_session_threads)(self.raw) })?;
+            return Ok(Threads { intra_op: size, shared: true });
+        }
+        if config.intra_op_num_threads.is_some() {
+            // SAFETY: as above.
+            self.check(unsafe { (api.set_intra_op_threads)(self.raw, wanted) })?;
         }
         if let Some(threads) = config.inter_op_num_threads {
             // SAFETY: as above.
             self.check(unsafe { (api.set_inter_op_threads)(self.raw, threads) })?;
         }
-        Ok(())
+        Ok(Threads { intra_op, shared: false })
     }
 
     fn set_execution(&self, config: &SessionConfig) -> Result<(), Error> {
@@ -197,6 +259,8 @@ impl Options {
 
 impl Drop for Options {
     fn drop(&mut self) {
+        // Before the options go: the flag may be set at any moment.
+        self.loading = None;
         // SAFETY: made in `new`, released once.
         unsafe { (self.runtime.api.release_session_options)(self.raw) };
     }

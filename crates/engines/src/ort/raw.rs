@@ -15,7 +15,9 @@ macro_rules! opaque {
 
 opaque! {
     OrtEnv OrtStatus OrtSession OrtSessionOptions OrtRunOptions OrtValue OrtTypeInfo OrtTensorInfo OrtMemoryInfo
-    OrtModelMetadata OrtMapInfo OrtSequenceInfo OrtOptionalInfo OrtCudaOptions OrtTensorRtOptions
+    OrtModelMetadata OrtMapInfo OrtSequenceInfo OrtOptionalInfo OrtCudaOptions OrtTensorRtOptions OrtIoBinding
+    OrtSyncStream
+    OrtThreadingOptions OrtLoraAdapter OrtKeyValues OrtEpDevice OrtHardwareDevice
 }
 
 /// Null on success.
@@ -51,6 +53,21 @@ pub(super) mod class {
     pub(in super::super) const MAP: i32 = 3;
     pub(in super::super) const SPARSE_TENSOR: i32 = 5;
     pub(in super::super) const OPTIONAL: i32 = 6;
+}
+
+/// `OrtSparseFormat`
+pub(super) mod sparse_format {
+    pub(in super::super) const COO: i32 = 1;
+    pub(in super::super) const CSR: i32 = 2;
+    pub(in super::super) const BLOCK_SPARSE: i32 = 4;
+}
+
+/// `OrtSparseIndicesFormat`
+pub(super) mod sparse_indices {
+    pub(in super::super) const COO: i32 = 0;
+    pub(in super::super) const CSR_INNER: i32 = 1;
+    pub(in super::super) const CSR_OUTER: i32 = 2;
+    pub(in super::super) const BLOCK_SPARSE: i32 = 3;
 }
 
 /// `OrtAllocatorType`: an allocator that is not an arena.

@@ -1,4 +1,4 @@
-//! The one ONNX Runtime of this process: library, table, environment.
+//! The one ONNX Runtime of this process: library and table.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,6 @@ use headway_core::error::{Error, ErrorKind};
 
 use super::api::{API_VERSION, Api, ApiBase};
 use super::raw::*;
-use super::{allocator, log};
 use crate::library;
 
 /// Names the library file to use, before any other place.
@@ -27,10 +26,9 @@ pub struct LibrarySource {
     pub candidates: Vec<PathBuf>,
 }
 
-/// The loaded library. One for each process, never unloaded: its environment owns threads and values.
+/// The loaded library. One for each process, never unloaded: its environment (`environment.rs`) owns threads and values.
 pub struct Runtime {
     pub(super) api: Api,
-    pub(super) env: *mut OrtEnv,
     /// Describes plain CPU memory.
     pub(super) cpu: *const OrtMemoryInfo,
     /// The engine's own allocator for names and such.
@@ -44,14 +42,20 @@ unsafe impl Send for Runtime {}
 // SAFETY: as above.
 unsafe impl Sync for Runtime {}
 
+static LOADED: OnceLock<Runtime> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
+
 impl Runtime {
+    /// The process's runtime, if it has been loaded.
+    pub fn loaded() -> Option<&'static Runtime> {
+        LOADED.get()
+    }
+
     /// The process's runtime, loaded now if it is not yet.
     ///
     /// # Errors
     /// `Load`: no path leads to a usable library, or an explicit path is not the one already loaded.
     pub fn get(source: &LibrarySource) -> Result<&'static Runtime, Error> {
-        static LOADED: OnceLock<Runtime> = OnceLock::new();
-        static LOADING: Mutex<()> = Mutex::new(());
         let variable =
             || std::env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         let explicit = source.explicit.clone().or_else(variable);
@@ -137,30 +141,16 @@ impl Runtime {
         Runtime::start(api, path, version)
     }
 
-    /// Makes the environment and registers the allocator with it.
+    /// What can be used before there is an environment.
     fn start(api: Api, path: PathBuf, version: String) -> Result<Runtime, Error> {
-        const WARNING: i32 = 2;
         let check = |status| api.check(status, ErrorKind::Load);
-        let mut env = ptr::null_mut();
-        // SAFETY: the function and the name are static; the last is an out parameter.
-        check(unsafe {
-            (api.create_env_with_logger)(
-                log::receive,
-                ptr::null_mut(),
-                WARNING,
-                c"headway".as_ptr(),
-                &mut env,
-            )
-        })?;
         let mut cpu = ptr::null_mut();
         // SAFETY: an out parameter.
         check(unsafe { (api.create_cpu_memory_info)(DEVICE_ALLOCATOR, MEM_TYPE_DEFAULT, &mut cpu) })?;
         let mut default = ptr::null_mut();
         // SAFETY: an out parameter.
         check(unsafe { (api.default_allocator)(&mut default) })?;
-        // SAFETY: the environment was made above; the allocator and its memory info live for ever.
-        check(unsafe { (api.register_allocator)(env, allocator::make(cpu)) })?;
-        Ok(Runtime { api, env, cpu, allocator: default, path, version })
+        Ok(Runtime { api, cpu, allocator: default, path, version })
     }
 }
 

@@ -10,14 +10,16 @@ use headway_core::engine::{Control, Engine, Lane, ModelInfo, NodeInfo, ValueType
 use headway_core::error::{Error, ErrorKind};
 use headway_core::value::DType;
 
+use super::initializers::Kept;
 use super::lane::OrtLane;
-use super::options::{Options, SessionConfig};
+use super::options::{Options, SessionConfig, Threads};
 use super::providers::{self, Provider};
 use super::raw::OrtSession;
 use super::run_options::{OrtControl, RunConfig};
 use super::runtime::{LibrarySource, Runtime};
-use super::text::{OsText, c_string};
-use super::{allocator, model};
+use super::text::{OsText, Pairs, c_string};
+use super::{allocator, devices, model};
+use crate::trim;
 
 /// Free memory that a lane keeps between runs unless told otherwise.
 const LANE_CACHE: usize = 256 << 20;
@@ -71,6 +73,8 @@ pub(super) struct Session {
     pub(super) output_names: Vec<CString>,
     pub(super) output_kinds: Vec<OutputKind>,
     pub(super) info: ModelInfo,
+    /// Goes after the engine's session.
+    _kept: Kept,
 }
 
 // SAFETY: a session may run on many threads at once; it is released once, by the last holder.
@@ -83,6 +87,7 @@ impl Drop for Session {
         // SAFETY: the last holder is going, so no lane runs.
         unsafe { (self.runtime.api.release_session)(self.raw) };
         allocator::shared_pool().trim();
+        trim::give_back();
     }
 }
 
@@ -90,6 +95,7 @@ impl Drop for Session {
 pub struct OrtEngine {
     session: Arc<Session>,
     lane_cache: usize,
+    threads: Threads,
 }
 
 impl OrtEngine {
@@ -104,6 +110,8 @@ impl OrtEngine {
     pub(super) fn load_on(runtime: &'static Runtime, options: LoadOptions<'_>) -> Result<OrtEngine, Error> {
         let native = Options::new(runtime, &options.config)?;
         providers::append(runtime, &native, &options.providers)?;
+        devices::append(runtime, &native, &options.config)?;
+        let kept = Kept::add(runtime, &native, &options.config)?;
         if matches!(options.model, ModelSource::Bytes(_)) {
             Options::refuse_kept_bytes(&options.config)?;
         }
@@ -115,12 +123,14 @@ impl OrtEngine {
             output_names: Vec::new(),
             output_kinds: Vec::new(),
             info: ModelInfo::default(),
+            _kept: kept,
         };
+        native.check_canceled()?;
         // SAFETY: just made.
         session.info = unsafe { model::read(runtime, raw) }?;
         session.cache_names()?;
         let lane_cache = options.config.lane_cache_bytes.unwrap_or(LANE_CACHE);
-        Ok(OrtEngine { session: Arc::new(session), lane_cache })
+        Ok(OrtEngine { session: Arc::new(session), lane_cache, threads: native.threads })
     }
 
     /// Makes run options for one request.
@@ -128,12 +138,35 @@ impl OrtEngine {
     /// # Errors
     /// `Input` when the engine refuses an entry.
     pub fn run_options(&self, config: &RunConfig) -> Result<Arc<dyn Control>, Error> {
-        Ok(Arc::new(OrtControl::new(self.session.runtime, config)?))
+        let control = Arc::new(OrtControl::new(self.session.runtime, config)?);
+        if let Some(flag) = &config.flag {
+            flag.reach(&control);
+        }
+        Ok(control)
     }
 
     /// The library that runs this model.
     pub fn runtime(&self) -> &'static Runtime {
         self.session.runtime
+    }
+
+    /// The threads that its operators run on.
+    pub fn threads(&self) -> Threads {
+        self.threads
+    }
+
+    /// Changes options of the execution providers in use.
+    ///
+    /// # Errors
+    /// What the engine says; `Load` when this library is older than 1.20.
+    pub fn set_dynamic_options(&self, pairs: &[(String, String)]) -> Result<(), Error> {
+        let runtime = self.session.runtime;
+        let set = runtime.needs(runtime.api.newer.set_dynamic_options, "dynamic options", "1.20")?;
+        let status = Pairs::new(pairs)?.with(|keys, values, count| {
+            // SAFETY: the session is live; the engine copies the strings.
+            unsafe { set(self.session.raw, keys, values, count) }
+        });
+        runtime.api.check(status, ErrorKind::Engine)
     }
 
     /// Ends profiling and gives the profile's file name; empty when profiling is off.
@@ -187,19 +220,19 @@ impl Engine for OrtEngine {
 }
 
 fn create(runtime: &Runtime, options: &Options, model: &ModelSource<'_>) -> Result<*mut OrtSession, Error> {
-    let api = &runtime.api;
+    let (api, env) = (&runtime.api, runtime.environment()?.raw);
     let mut raw = ptr::null_mut();
     let status = match model {
         ModelSource::Path(path) => {
             let path = OsText::new(path);
             // SAFETY: environment and options are live; the path is read during the call.
-            unsafe { (api.create_session)(runtime.env, path.as_ptr(), options.raw, &mut raw) }
+            unsafe { (api.create_session)(env, path.as_ptr(), options.raw, &mut raw) }
         }
         ModelSource::Bytes(bytes) => {
             // SAFETY: as above; the options that would keep the bytes were refused.
             unsafe {
                 (api.create_session_from_array)(
-                    runtime.env,
+                    env,
                     bytes.as_ptr().cast(),
                     bytes.len(),
                     options.raw,

@@ -47,7 +47,14 @@ def save(
     graph = helper.make_graph(
         nodes, name, inputs, outputs, initializer=list(initializers), doc_string="a graph"
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    write(name, graph, **meta)
+
+
+def write(name: str, graph: onnx.GraphProto, **meta: str) -> None:
+    opsets = [helper.make_opsetid("", OPSET)]
+    if any(one.domain == "ai.onnx.ml" for one in graph.node):
+        opsets.append(helper.make_opsetid("ai.onnx.ml", 3))
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     model.producer_name = "headway"
     model.producer_version = ""
     model.domain = "test.headway"
@@ -167,12 +174,74 @@ def other_values() -> None:
     )
 
 
+def composites() -> None:
+    for word in ("float", "int64", "string"):
+        kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(DTYPES[word], None))
+        ends = helper.make_value_info("x", kind), helper.make_value_info("y", kind)
+        save(f"sequence_{word}", [node("Identity", ["x"], ["y"])], [ends[0]], [ends[1]])
+    sequence = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    maybe = helper.make_optional_type_proto(sequence)
+    ends = helper.make_value_info("x", maybe), helper.make_value_info("y", maybe)
+    save("optional_sequence", [node("Identity", ["x"], ["y"])], [ends[0]], [ends[1]])
+    has = node("OptionalHasElement", ["x"], ["has"])
+    for word, inner in (
+        ("sequence", sequence),
+        ("tensor", helper.make_tensor_type_proto(TensorProto.FLOAT, None)),
+    ):
+        there = helper.make_value_info("x", helper.make_optional_type_proto(inner))
+        save(f"has_{word}", [has], [there], [tensor("has", TensorProto.BOOL, [])])
+
+    for word, labels in (
+        ("int64", {"classlabels_int64s": [7, 8]}),
+        ("string", {"classlabels_strings": ["a", "b"]}),
+    ):
+        key = helper.make_map_type_proto(DTYPES[word], helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+        maps = helper.make_value_info("maps", helper.make_sequence_type_proto(key))
+        zipped = node("ZipMap", ["x"], ["maps"], domain="ai.onnx.ml", **labels)
+        save(f"zip_map_{word}", [zipped], [tensor("x", shape=["N", 2])], [maps])
+        save(f"maps_{word}", [node("Identity", ["x"], ["y"])], [maps, tensor("x")], [maps, tensor("y")])
+    for key, value in (("string", "int64"), ("int64", "double"), ("int64", "float"), ("string", "string")):
+        kind = helper.make_map_type_proto(DTYPES[key], helper.make_tensor_type_proto(DTYPES[value], []))
+        both = helper.make_value_info("map", kind)
+        save(f"map_{key}_{value}", [node("Identity", ["x"], ["y"])], [both, tensor("x")], [both, tensor("y")])
+    vocabulary = {"string_vocabulary": ["a", "b", "c"]}
+    counts = helper.make_map_type_proto(
+        TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.INT64, [])
+    )
+    save(
+        "vectorize",
+        [node("DictVectorizer", ["map"], ["y"], domain="ai.onnx.ml", **vocabulary)],
+        [helper.make_value_info("map", counts)],
+        [tensor("y", TensorProto.INT64, [1, 3])],
+    )
+
+
+def sparse_values() -> None:
+    kept = helper.make_tensor("kept", TensorProto.FLOAT, [3], [1.0, 2.0, 3.0])
+    places = helper.make_tensor("places", TensorProto.INT64, [3], [2, 5, 8])
+    weight = helper.make_sparse_tensor(kept, places, [3, 3])
+    kind = helper.make_sparse_tensor_type_proto(TensorProto.FLOAT, [3, 3])
+    graph = helper.make_graph(
+        [node("Identity", ["x"], ["y"])],
+        "sparse_weight",
+        [tensor("x", shape=[1])],
+        [helper.make_value_info("kept", kind), tensor("y", shape=[1])],
+        sparse_initializer=[weight],
+    )
+    write("sparse_weight", graph)
+    for word in ("float", "string"):
+        both = helper.make_value_info("s", helper.make_sparse_tensor_type_proto(DTYPES[word], None))
+        save(f"sparse_{word}", [node("Identity", ["x"], ["y"])], [both, tensor("x")], [both, tensor("y")])
+
+
 def main() -> None:
     arithmetic()
     shapes()
     aliases()
     loops()
     other_values()
+    composites()
+    sparse_values()
     for word, dtype in DTYPES.items():
         ends = tensor("x", dtype, ["N"]), tensor("y", dtype, ["N"])
         save(f"identity_{word}", [node("Identity", ["x"], ["y"])], [ends[0]], [ends[1]])

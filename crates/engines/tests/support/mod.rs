@@ -104,3 +104,17 @@ pub(crate) fn run_once(engine: &dyn Engine, values: impl IntoIterator<Item = Val
     let mut lane = engine.open_lane(0).expect("a lane");
     run(lane.as_mut(), values, Wanted::All).expect("the request succeeds")
 }
+
+/// Overwrites a plain tensor's bytes.
+pub(crate) fn spoil(value: &Value) {
+    let Data::Memory(memory) = &as_tensor(value).data else { panic!("expected plain elements") };
+    let start = std::ptr::with_exposed_provenance_mut::<u8>(memory.addr);
+    // SAFETY: an output's memory belongs to its holder alone.
+    unsafe { std::ptr::write_bytes(start, 0xff, memory.len) };
+}
+
+/// Pages of memory that the process has in use; `None` where the system does not say.
+pub(crate) fn resident_pages() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    text.split_whitespace().nth(1)?.parse().ok()
+}

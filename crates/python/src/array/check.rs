@@ -63,6 +63,12 @@ pub(super) fn wrong_dtype(name: &str, view: ArrayView<'_, '_>, expected: DType) 
         Some(dtype) => format!("tensor({})", dtype.as_str()),
         None => view.object().getattr("dtype").map(|dtype| dtype.to_string()).unwrap_or_default(),
     };
+    wrong_type(name, &actual, expected)
+}
+
+/// The same for a value that says its type in ONNX Runtime's words.
+#[cold]
+pub(super) fn wrong_type(name: &str, actual: &str, expected: DType) -> DoorError {
     let advice = if expected == DType::String {
         "pass an array of str".to_owned()
     } else {

@@ -19,27 +19,49 @@ const DETACH_ABOVE: usize = 64 * 1024;
 
 /// A copy in the form that engines read: C order, this machine's byte order, narrow elements packed.
 pub(super) fn copied(view: ArrayView<'_, '_>, dtype: DType, alloc: Alloc<'_>) -> Result<Memory, DoorError> {
+    let memory = block(alloc, dtype.byte_len(view.count()))?;
+    fill(view, dtype, &memory)?;
+    Ok(memory)
+}
+
+/// A copy of memory that an engine or an `OrtValue` has.
+pub(super) fn copied_memory(from: &Memory, alloc: Alloc<'_>) -> Result<Memory, DoorError> {
+    let memory = block(alloc, from.len)?;
+    fill_from(from, &memory);
+    Ok(memory)
+}
+
+/// Writes the memory's bytes over the target's.
+pub(super) fn fill_from(from: &Memory, to: &Memory) {
+    let len = from.len.min(to.len);
+    if len > 0 {
+        // SAFETY: both have `len` bytes; they may be the same memory.
+        unsafe { ptr::copy(from.addr as *const u8, to.addr as *mut u8, len) };
+    }
+}
+
+/// Writes the array's elements, of this type, over memory that is just long enough for them.
+pub(super) fn fill(view: ArrayView<'_, '_>, dtype: DType, memory: &Memory) -> Result<(), DoorError> {
     let count = view.count();
-    let memory = block(alloc, dtype.byte_len(count))?;
     if memory.len == 0 {
-        return Ok(memory);
+        return Ok(());
     }
     if dtype.bits() < 8 {
-        fill_packed(view, count, dtype, &memory)?;
-    } else if view.is_plain() {
-        fill_plain(view, &memory);
-    } else {
-        fill_converted(view, &memory)?;
+        return fill_packed(view, count, dtype, memory);
     }
-    Ok(memory)
+    if view.is_plain() {
+        fill_plain(view, memory);
+        return Ok(());
+    }
+    fill_converted(view, memory)
 }
 
 /// Copies plain elements as they lie.
 fn fill_plain(view: ArrayView<'_, '_>, memory: &Memory) {
     let (from, to, len) = (view.address(), memory.addr, memory.len);
     let copy = move || {
-        // SAFETY: the array is plain and has `len` bytes; the block is ours alone, and as long.
-        unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, len) }
+        // SAFETY: the array is plain and has `len` bytes, and so has the target; they may be the same memory.
+        unsafe { ptr::copy(from as *const u8, to as *mut u8, len) }
     };
     if len <= DETACH_ABOVE {
         return copy();

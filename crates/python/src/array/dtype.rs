@@ -8,10 +8,10 @@ use numpy::npyffi::{NPY_TYPES, PY_ARRAY_API, PyArray_Descr};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyInt};
 
 use super::view::ArrayView;
-use crate::errors_in::DoorError;
+use crate::errors_in::{DoorError, misuse};
 use crate::once::cached;
 
 /// numpy's number of the strings of variable length (`numpy.dtypes.StringDType`).
@@ -56,6 +56,17 @@ const BUILTIN: [Option<DType>; 24] = {
 pub(super) fn of_builtin(type_num: c_int) -> Option<DType> {
     let index = usize::try_from(type_num).ok()?;
     BUILTIN.get(index).copied().flatten()
+}
+
+/// The type that a program names: ONNX's number of it, or whatever numpy knows as a dtype.
+pub(crate) fn dtype_of(named: &Bound<'_, PyAny>) -> Result<DType, DoorError> {
+    if named.is_instance_of::<PyInt>() {
+        let found = named.extract::<i32>().ok().and_then(DType::from_onnx);
+        return found.ok_or_else(|| misuse(format!("tensor type {named} is not supported")));
+    }
+    let empty = named.py().import("numpy")?.call_method1("empty", (0, named))?;
+    let dtype = ArrayView::of(&empty).and_then(ArrayView::dtype);
+    dtype.ok_or_else(|| misuse(format!("{named} is no type that a model can have")))
 }
 
 /// The model's type for numpy's `StringDType` and the types of `ml_dtypes`, which is never imported for this:

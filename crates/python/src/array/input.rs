@@ -2,46 +2,54 @@
 
 use std::sync::Arc;
 
-use headway_core::engine::{Dim, NodeInfo, ValueType};
+use headway_core::engine::Dim;
 use headway_core::value::{DType, Data, Dims, Memory, Tensor, Value};
 use pyo3::prelude::*;
+use smallvec::SmallVec;
 
-use super::check::{shape_fits, wrong_dtype, wrong_shape};
-use super::copy::copied;
+use super::check::{shape_fits, wrong_dtype, wrong_shape, wrong_type};
+use super::copy::{copied, copied_memory};
 use super::foreign::to_array;
 use super::memory::{Alloc, How};
 use super::strings::read_strings;
 use super::view::ArrayView;
 use crate::errors_in::{DoorError, bad_input};
+use crate::facts::Held;
 use crate::graveyard::PyOwner;
+use crate::ortvalue::OrtValue;
 
-/// Reads one input. `alloc` is asked only when something is copied.
+/// A tensor that the model wants.
+pub(crate) struct Wanted<'a> {
+    /// Whose errors are named by this.
+    pub(crate) name: &'a str,
+    /// Element type.
+    pub(crate) dtype: DType,
+    /// Shape; `None` for any.
+    pub(crate) dims: Option<&'a [Dim]>,
+}
+
+/// Reads one input that is a tensor; anything else is the caller's business. `alloc` is asked only when something
+/// is copied.
 pub(crate) fn read_input(
     py: Python<'_>,
     object: &Bound<'_, PyAny>,
-    node: &NodeInfo,
+    wanted: &Wanted<'_>,
     how: How,
     alloc: Alloc<'_>,
 ) -> Result<Value, DoorError> {
-    let ValueType::Tensor(dtype, dims) = &node.kind else { return Err(not_a_tensor(node)) };
-    let wanted = Wanted { name: &node.name, dtype: *dtype, dims: dims.as_deref() };
     if let Some(view) = ArrayView::of(object) {
         return wanted.read(view, how, alloc);
     }
-    let found = to_array(py, object, &node.name, *dtype)?;
+    if let Ok(value) = object.cast::<OrtValue>() {
+        return wanted.take(value.get(), how, alloc);
+    }
+    let found = to_array(py, object, wanted.name, wanted.dtype)?;
     let Some(view) = ArrayView::of(&found.array) else {
-        return Err(bad_input(format!("input '{}': numpy made no array of it", node.name)));
+        return Err(bad_input(format!("input '{}': numpy made no array of it", wanted.name)));
     };
     // Nobody but this request holds the array: borrowing it is not enough, and a fresh one needs no copy.
     let how = if how == How::Borrow || found.fresh { How::Hold } else { how };
     wanted.read(view, how, alloc)
-}
-
-/// A tensor that the model wants.
-struct Wanted<'a> {
-    name: &'a str,
-    dtype: DType,
-    dims: Option<&'a [Dim]>,
 }
 
 impl Wanted<'_> {
@@ -59,6 +67,24 @@ impl Wanted<'_> {
         Ok(Value::Tensor(Tensor { dtype: self.dtype, dims, data }))
     }
 
+    /// An `OrtValue` keeps its own memory, so borrowing it is no less than holding it.
+    fn take(&self, given: &OrtValue, how: How, alloc: Alloc<'_>) -> Result<Value, DoorError> {
+        let held = given.held();
+        let dims = match held {
+            Held::Tensor(tensor) if tensor.dtype == self.dtype => tensor.dims.as_slice(),
+            Held::Device(value) if value.dtype() == self.dtype => value.dims(),
+            other => return Err(wrong_type(self.name, &other.words(), self.dtype)),
+        };
+        let shape: SmallVec<[isize; 6]> = dims.iter().map(|&length| length as isize).collect();
+        if !shape_fits(&shape, self.dims) {
+            return Err(wrong_shape(self.name, &shape, self.dims.unwrap_or_default()));
+        }
+        match held {
+            Held::Tensor(tensor) if how == How::Copy => copy_of(tensor, alloc),
+            _ => Ok(given.value().clone()),
+        }
+    }
+
     #[inline]
     fn data(&self, view: ArrayView<'_, '_>, how: How, alloc: Alloc<'_>) -> Result<Data, DoorError> {
         if self.dtype == DType::String {
@@ -73,11 +99,11 @@ impl Wanted<'_> {
     }
 }
 
-#[cold]
-fn not_a_tensor(node: &NodeInfo) -> DoorError {
-    let kind = match &node.kind {
-        ValueType::Other(kind) => kind.as_str(),
-        ValueType::Tensor(..) => "tensor",
+/// The same tensor in memory of its own.
+pub(crate) fn copy_of(tensor: &Tensor, alloc: Alloc<'_>) -> Result<Value, DoorError> {
+    let data = match &tensor.data {
+        Data::Memory(memory) => Data::Memory(copied_memory(memory, alloc)?),
+        Data::Strings(strings) => Data::Strings(Arc::clone(strings)),
     };
-    bad_input(format!("input '{}' is a {kind}: sequence inputs are not supported yet", node.name))
+    Ok(Value::Tensor(Tensor { dtype: tensor.dtype, dims: tensor.dims.clone(), data }))
 }

@@ -20,7 +20,7 @@ pub(crate) enum How {
 pub(crate) type Alloc<'a> = &'a dyn Fn(usize) -> Memory;
 
 /// Memory without elements: a non-null, aligned address that nobody reads.
-const NOWHERE: usize = 64;
+pub(super) const NOWHERE: usize = 64;
 
 /// A block of exactly `len` bytes, for this file's neighbours to fill.
 pub(super) fn block(alloc: Alloc<'_>, len: usize) -> Result<Memory, DoorError> {

@@ -12,6 +12,7 @@ use super::dtype::new_descr;
 use super::pack::unpack;
 use super::strings::strings_to_python;
 use super::view::ArrayView;
+use crate::composite;
 use crate::errors_in::DoorError;
 use crate::graveyard::PyOwner;
 
@@ -21,16 +22,34 @@ struct OutputMemory {
     _owner: Owner,
 }
 
-/// numpy's alignment never exceeds this for a type that a model can have.
-const MAX_ALIGN: usize = 16;
+/// True where numpy finds elements of this type aligned: for no type does it ask for more than its size.
+fn is_aligned(addr: usize, dtype: DType) -> bool {
+    addr.is_multiple_of((dtype.bits() / 8).max(1))
+}
 
 /// The Python object for an output. Takes the value, whose memory then lives as long as the array.
 pub(crate) fn to_python(py: Python<'_>, value: Value) -> Result<Py<PyAny>, DoorError> {
     match value {
         Value::Tensor(tensor) => tensor_to_python(py, tensor).map(Bound::unbind),
-        Value::Opaque(owner) => opaque_to_python(py, &owner),
+        Value::Opaque(owner) => match owner.downcast_ref::<PyOwner>().and_then(PyOwner::object) {
+            Some(object) => Ok(object.clone_ref(py)),
+            None => composite::to_python(py, &owner),
+        },
         Value::None => Ok(py.None()),
     }
+}
+
+/// An array that shares the tensor's memory, where elements lie in it as numpy has them.
+pub(crate) fn shared<'py>(
+    py: Python<'py>,
+    tensor: &Tensor,
+    writable: bool,
+) -> Result<Bound<'py, PyAny>, DoorError> {
+    let array = tensor_to_python(py, tensor.clone())?;
+    if !writable {
+        array.call_method1("setflags", (false,))?;
+    }
+    Ok(array)
 }
 
 fn tensor_to_python(py: Python<'_>, tensor: Tensor) -> Result<Bound<'_, PyAny>, DoorError> {
@@ -46,7 +65,7 @@ fn tensor_to_python(py: Python<'_>, tensor: Tensor) -> Result<Bound<'_, PyAny>, 
     }
     let addr = memory.addr;
     match memory.owner {
-        Some(owner) if len > 0 && dtype.bits() >= 8 && addr.is_multiple_of(MAX_ALIGN) => {
+        Some(owner) if len > 0 && dtype.bits() >= 8 && is_aligned(addr, dtype) => {
             array_over(py, dtype, &dims, addr, owner)
         }
         owner => copied_out(py, dtype, &dims, &Memory { addr, len, owner }),
@@ -61,7 +80,11 @@ fn array_over<'py>(
     addr: usize,
     owner: Owner,
 ) -> Result<Bound<'py, PyAny>, DoorError> {
-    let base = Bound::new(py, OutputMemory { _owner: owner })?;
+    let held = owner.downcast_ref::<PyOwner>().and_then(PyOwner::object);
+    let base = match held {
+        Some(object) => object.bind(py).clone(),
+        None => Bound::new(py, OutputMemory { _owner: owner })?.into_any(),
+    };
     let array = new_array(py, dtype, dims, addr)?;
     // SAFETY: the array is new and has no base; SetBaseObject takes the reference over, also when it fails.
     let status = unsafe { PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), base.into_ptr()) };
@@ -125,16 +148,6 @@ fn copied_out<'py>(
         }
     }
     Ok(array)
-}
-
-fn opaque_to_python(py: Python<'_>, owner: &Owner) -> Result<Py<PyAny>, DoorError> {
-    match owner.downcast_ref::<PyOwner>().and_then(PyOwner::object) {
-        Some(object) => Ok(object.clone_ref(py)),
-        None => {
-            let message = "this output is neither a tensor nor a Python object and cannot be handed out yet";
-            Err(Error::new(ErrorKind::Engine, message).into())
-        }
-    }
 }
 
 /// An engine gave fewer elements than its dimensions say.

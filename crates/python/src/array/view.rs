@@ -5,9 +5,9 @@ use std::slice;
 
 use headway_core::value::DType;
 use numpy::npyffi::{
-    _PyArray_GET_ITEM_DATA, _PyDataType_GET_ITEM_DATA, NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NpyTypes,
-    PyArray_Check, PyArray_Descr, PyArray_Descr_fields, PyArrayObject, PyArrayObject_fields, get_type_object,
-    npy_intp,
+    _PyArray_GET_ITEM_DATA, _PyDataType_GET_ITEM_DATA, NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS,
+    NPY_ARRAY_WRITEABLE, NpyTypes, PyArray_Check, PyArray_Descr, PyArray_Descr_fields, PyArrayObject,
+    PyArrayObject_fields, get_type_object, npy_intp,
 };
 use pyo3::prelude::*;
 use pyo3::{Borrowed, ffi};
@@ -101,6 +101,12 @@ impl<'a, 'py> ArrayView<'a, 'py> {
         // SAFETY: as in `fields`.
         let flags = unsafe { (*self.fields()).flags };
         flags & GOOD == GOOD && !self.is_swapped()
+    }
+
+    /// True when the program may write to it.
+    pub(super) fn is_writable(self) -> bool {
+        // SAFETY: as in `fields`.
+        unsafe { (*self.fields()).flags & NPY_ARRAY_WRITEABLE != 0 }
     }
 
     /// Where the first element lies.

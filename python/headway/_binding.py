@@ -1,0 +1,99 @@
+"""The calls of a session that take and give ``OrtValue``s, and those that run an ``IOBinding``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headway import _core
+
+if TYPE_CHECKING:
+    from headway._core import InferenceFuture, IOBinding, OrtValue
+
+
+class OrtValueCalls(_core.Session):
+    """What ``InferenceSession`` offers on values that a program keeps, beside ``run_with_ort_values`` and
+    ``run_with_iobinding``. Such calls hold their values and copy nothing."""
+
+    def io_binding(self) -> IOBinding:
+        """A binding of this session's inputs and outputs: bound once, run many times. A session may have several."""
+        return _core.IOBinding(self)
+
+    def submit_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: Mapping[str, OrtValue],
+        *,
+        block: bool = True,
+        **call: Any,
+    ) -> InferenceFuture:
+        """Like ``run_with_ort_values``, without waiting: the future of a list of ``OrtValue``.
+
+        The values are held, not copied: write nothing to them before the future has ended.
+
+        Args:
+            output_names: Wanted outputs in this order; None for all.
+            input_dict_ort_values: A value for each input.
+            block: False never waits for room: QueueFull at once.
+            **call: ``timeout`` in seconds, ``priority``, ``stream``, ``run_options``.
+
+        Raises:
+            What ``submit`` raises.
+        """
+        return self._submit_values(input_dict_ort_values, output_names, waits=True, block=block, **call)
+
+    async def arun_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: Mapping[str, OrtValue],
+        **call: Any,
+    ) -> list[OrtValue]:
+        """Like ``run_with_ort_values``, without blocking the event loop. Cancelling the task cancels the request.
+
+        Args:
+            output_names: Wanted outputs in this order; None for all.
+            input_dict_ort_values: A value for each input.
+            **call: ``timeout`` in seconds, ``priority``, ``stream``, ``run_options``.
+
+        Raises:
+            What ``arun`` raises.
+        """
+        from headway._delivery import await_future
+
+        future = self._submit_values(input_dict_ort_values, output_names, waits=False, **call)
+        return await await_future(future)
+
+    def submit_with_iobinding(
+        self, iobinding: IOBinding, *, block: bool = True, **call: Any
+    ) -> InferenceFuture:
+        """Like ``run_with_iobinding``, without waiting: the future of the list of its outputs as ``OrtValue``.
+
+        The binding is in use until the request has ended and the engine has returned: until then it can neither be run
+        nor changed nor read. Several bindings of one session may be on their way at once.
+
+        Args:
+            iobinding: A binding of this session.
+            block: False never waits for room: QueueFull at once.
+            **call: ``timeout`` in seconds, ``priority``, ``stream``, ``run_options``.
+
+        Raises:
+            What ``run_with_iobinding`` raises before it runs; QueueFull.
+        """
+        return self._submit_values(iobinding, waits=True, block=block, **call)
+
+    async def arun_with_iobinding(self, iobinding: IOBinding, **call: Any) -> list[OrtValue]:
+        """Like ``run_with_iobinding``, without blocking the event loop. Cancelling the task cancels the request.
+
+        Args:
+            iobinding: A binding of this session.
+            **call: ``timeout`` in seconds, ``priority``, ``stream``, ``run_options``.
+
+        Returns:
+            The binding's outputs, in the order in which they were bound.
+
+        Raises:
+            What ``run_with_iobinding`` raises.
+        """
+        from headway._delivery import await_future
+
+        return await await_future(self._submit_values(iobinding, waits=False, **call))

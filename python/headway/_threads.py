@@ -1,0 +1,84 @@
+"""How many lanes and threads a session gets out of the process's budget."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from headway import _core
+from headway._options import ExecutionMode, Hint, SessionOptions
+
+#: Config entries that begin so are about the session's own threads.
+_ABOUT_THREADS = (
+    "session.intra_op",
+    "session.inter_op",
+    "session.dynamic_block_base",
+    "session.force_spinning_stop",
+)
+
+
+class Plan(NamedTuple):
+    """How many lanes and threads a session gets."""
+
+    #: Lanes with a worker thread.
+    workers: int
+    #: Further lanes for threads that wait in ``run()``.
+    caller_lanes: int
+    #: Threads that one request's operators may use.
+    intra_op: int
+    #: Whether the engine's threads spin while idle: only where one lane owns them.
+    spinning: bool
+
+
+def plan(hint: Hint, workers: int | None, budget: int, intra_op: int = 0) -> Plan:
+    """Lanes and threads for a budget: explicit thread counts beat ``workers``, ``workers`` beats ``hint``.
+
+    Lanes of one session share the engine's intra-op threads, so threads = lanes + intra_op - 1.
+    """
+    if workers is not None:
+        chosen = Plan(workers, 0, max(1, budget - workers + 1), workers == 1)
+    elif hint == "throughput":
+        chosen = Plan(budget, 0, 1, budget == 1)
+    else:
+        chosen = Plan(1, budget - 1, budget, True)
+    if intra_op > 0:
+        chosen = Plan(chosen.workers, chosen.caller_lanes, intra_op, chosen.spinning)
+    return chosen
+
+
+def pool_for(options: SessionOptions, plan: Plan) -> Literal["own", "shared_if_equal", "shared"]:
+    """Whose threads run the operators: the process's shared pool, unless the options say how theirs should be.
+
+    The shared pool spins, so it is not for lanes that must not.
+    """
+    if not options.use_per_session_threads:
+        return "shared"
+    explicit = (
+        options.intra_op_num_threads > 0
+        or options.inter_op_num_threads > 0
+        or options.execution_mode == ExecutionMode.ORT_PARALLEL
+        or any(key.startswith(_ABOUT_THREADS) for key in options._entries)
+    )
+    return "own" if explicit or not plan.spinning else "shared_if_equal"
+
+
+def set_thread_budget(threads: int | None) -> None:
+    """Set how many threads the process's sessions use in all; None is the usable cores, which is the default.
+
+    Sessions made from now on plan with it; those that exist keep what they have. The first session makes a thread
+    pool of this size, which every later session of the same width shares. A budget that is set after it gives later
+    sessions pools of their own where their width differs from the pool's. A session of one thread needs no pool.
+
+    Raises:
+        TypeError: ``threads`` is not an int or None.
+        ValueError: ``threads`` is less than 1.
+    """
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
+        raise TypeError(f"threads: expected a whole number or None, got {type(threads).__name__}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads: expected at least 1, got {threads}")
+    _core.set_thread_budget(threads)
+
+
+def get_thread_budget() -> int:
+    """How many threads the process's sessions use in all: what ``set_thread_budget`` said, or the usable cores."""
+    return _core.thread_budget()
