@@ -22,7 +22,7 @@ class OrtValueCalls(_core.Session):
     def submit_with_ort_values(
         self,
         output_names: Sequence[str] | None,
-        input_dict_ort_values: Mapping[str, OrtValue],
+        input_dict_ort_values: Mapping[str, Any],
         *,
         block: bool = True,
         **call: Any,
@@ -45,7 +45,7 @@ class OrtValueCalls(_core.Session):
     async def arun_with_ort_values(
         self,
         output_names: Sequence[str] | None,
-        input_dict_ort_values: Mapping[str, OrtValue],
+        input_dict_ort_values: Mapping[str, Any],
         **call: Any,
     ) -> list[OrtValue]:
         """Like ``run_with_ort_values``, without blocking the event loop. Cancelling the task cancels the request.

@@ -135,7 +135,7 @@ class Session:
     def run_with_ort_values(
         self,
         output_names: Sequence[str] | None,
-        input_dict_ort_values: Mapping[str, OrtValue],
+        input_dict_ort_values: Mapping[str, Any],
         run_options: RunOptions | None = None,
         *,
         timeout: float | None = ...,
@@ -226,7 +226,7 @@ class Session:
 
     def _submit_values(
         self,
-        input: IOBinding | Mapping[str, OrtValue],
+        input: IOBinding | Mapping[str, Any],
         output_names: Sequence[str] | None = None,
         *,
         waits: bool,

@@ -199,11 +199,13 @@ class SessionOptions(Entries):
     def add_provider_for_devices(self, devices: Sequence[OrtEpDevice], options: Mapping[str, str]) -> None:
         """Use the provider of these devices (``get_ep_devices()``) on them; all must be the same provider's."""
         if not devices:
-            from headway._errors import InvalidArgument
+            from headway._errors import from_core
 
-            raise InvalidArgument(
+            # Theirs too, where a program has imported the onnxruntime package.
+            said = (
                 "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Must provide one or more OrtEpDevice instances."
             )
+            raise from_core("input", said, 2, "onnxruntime", None, None)
         pairs = [(text(key), text(value)) for key, value in options.items()]
         self._devices.append(([device.handle for device in devices], pairs))
 
@@ -309,7 +311,10 @@ class RunOptions(Entries):
 
     def add_active_adapter(self, adapter: LoraAdapter) -> None:
         """Use a loaded adapter's parameters."""
-        self._adapters.append(adapter._native())
+        native = getattr(adapter, "_native", None)
+        if native is None:
+            raise TypeError(f"adapter: expected headway.LoraAdapter, got {type(adapter).__name__}")
+        self._adapters.append(native())
 
     def _fields(self) -> dict[str, Any]:
         if self.only_execute_path_to_fetches:

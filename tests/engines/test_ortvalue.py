@@ -54,20 +54,34 @@ def test_it_shares_the_arrays_memory_and_keeps_it() -> None:
     assert watch() is None
 
 
+QUESTIONS = (
+    *("shape", "data_type", "element_type", "device_name", "tensor_size_in_bytes", "has_value", "is_tensor"),
+    *("is_sparse_tensor", "is_tensor_sequence", "__dlpack_device__"),
+)
+
+
 def test_what_it_says_of_itself_is_what_onnxruntimes_says() -> None:
-    for array in (X, np.zeros((0, 2), np.int64), np.array(3.5), np.zeros((2, 1), bool), np.zeros(3, np.float16)):
+    for array in (
+        X,
+        np.zeros((0, 2), np.int64),
+        np.array(3.5),
+        np.zeros((2, 1), bool),
+        np.zeros(3, np.float16),
+    ):
         ours, theirs = OrtValue.ortvalue_from_numpy(array), onnxruntime.OrtValue.ortvalue_from_numpy(array)
-        for name in (
-            "shape data_type element_type device_name tensor_size_in_bytes has_value is_tensor is_sparse_tensor "
-            "is_tensor_sequence __dlpack_device__"
-        ).split():
+        for name in QUESTIONS:
             assert getattr(ours, name)() == getattr(theirs, name)(), name
         assert ours.numpy().tolist() == array.tolist()
 
 
 @pytest.mark.parametrize(
     "array",
-    [np.ones((2, 3)).T, np.arange(6, dtype=">i4"), np.asfortranarray(np.ones((2, 3))), np.frombuffer(bytearray(9), "f8", 1, 1)],
+    [
+        np.ones((2, 3)).T,
+        np.arange(6, dtype=">i4"),
+        np.asfortranarray(np.ones((2, 3))),
+        np.frombuffer(bytearray(9), "f8", 1, 1),
+    ],
     ids=["transposed", "other byte order", "Fortran", "misaligned"],
 )
 def test_what_an_engine_cannot_read_as_it_lies_is_copied(array: Any) -> None:
@@ -94,7 +108,9 @@ def test_a_read_only_array_stays_so() -> None:
         value.update_inplace(X)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "float4_e2m1fn"])
+@pytest.mark.parametrize(
+    "dtype", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "float4_e2m1fn"]
+)
 def test_types_of_ml_dtypes(dtype: str) -> None:
     array = np.array([0, 1, 2], getattr(ml_dtypes, dtype))
     value = OrtValue.ortvalue_from_numpy(array)
@@ -171,7 +187,10 @@ def test_update_inplace_writes_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((2, 2), np.float32), "The input size of numpy arrays does not match the size of the OrtValue."),
+        (
+            np.zeros((2, 2), np.float32),
+            "The input size of numpy arrays does not match the size of the OrtValue.",
+        ),
         (np.zeros(6, np.float32), "reshape it first"),
         (np.zeros((2, 3), np.int32), "of int32 and the OrtValue of float32"),
         (np.zeros((1, 3), np.float64), "of float64 and the OrtValue of float32"),
@@ -189,97 +208,6 @@ def test_update_inplace_never_misreads(data: Any, message: str) -> None:
     assert value.numpy().all()
     with pytest.raises(TypeError, match=r"numpy.ndarray or an OrtValue, got list"):
         value.update_inplace([1])  # type: ignore[arg-type]
-
-
-# ---- other libraries -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("versioned", [False, True])
-@pytest.mark.parametrize(
-    "dtype", ["bool", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
-)
-def test_dlpack_shares_both_ways(dtype: str, versioned: bool) -> None:
-    array = np.arange(6).reshape(2, 3).astype(dtype)
-    value = OrtValue.from_dlpack(array)
-    assert value.data_ptr() == array.ctypes.data
-    assert value.numpy().dtype == array.dtype
-    version = (1, 0) if versioned else None
-    again = OrtValue.from_dlpack(value.__dlpack__(max_version=version))
-    assert again.data_ptr() == array.ctypes.data
-    assert again.numpy().tolist() == array.tolist()
-    assert np.shares_memory(np.from_dlpack(value), array)
-
-
-@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"])
-def test_dlpack_knows_narrow_floats(dtype: str) -> None:
-    array = np.array([1, 2], getattr(ml_dtypes, dtype))
-    value = OrtValue.from_dlpack(OrtValue.ortvalue_from_numpy(array))
-    assert value.data_ptr() == array.ctypes.data
-    assert value.numpy().dtype == array.dtype
-
-
-def test_dlpack_keeps_memory_for_as_long_as_anybody_needs_it() -> None:
-    array = frame(3)
-    watch = weakref.ref(array)
-    capsules: list[Any] = [OrtValue.ortvalue_from_numpy(array).__dlpack__() for _ in range(2)]
-    imported = OrtValue.from_dlpack(capsules.pop())
-    del array
-    gc.collect()
-    assert imported.numpy().tolist() == [[3, 3, 3]]
-    del imported
-    gc.collect()
-    assert watch() is not None
-    # A capsule that nobody took gives back what it holds.
-    capsules.clear()
-    OrtValue.ortvalue_from_numpy(X)
-    gc.collect()
-    assert watch() is None
-
-
-def test_a_capsule_is_used_once() -> None:
-    capsule: Any = X.__dlpack__()
-    assert OrtValue.from_dlpack(capsule).shape() == [1, 3]
-    for used in (capsule, 3):
-        with pytest.raises(TypeError, match="DLPack capsule that nobody has used"):
-            OrtValue.from_dlpack(used)
-
-
-def test_dlpack_says_what_may_not_be_written() -> None:
-    array = X.copy()
-    array.flags.writeable = False
-    value = OrtValue.from_dlpack(array)
-    assert not value.numpy().flags.writeable
-    with pytest.raises(BufferError, match=r"max_version=\(1, 0\)"):
-        value.__dlpack__()
-    assert not OrtValue.from_dlpack(value.__dlpack__(max_version=(1, 0))).numpy().flags.writeable
-    copied = OrtValue.from_dlpack(value.__dlpack__(copy=True))
-    assert copied.data_ptr() != array.ctypes.data
-    copied.update_inplace(X)
-
-
-def test_dlpack_refuses_what_it_cannot_say() -> None:
-    with pytest.raises(RuntimeError, match="contiguous"):
-        OrtValue.from_dlpack(np.ones((2, 3), np.float32).T)
-    for array in (np.array(["a"], object), np.zeros(2, ml_dtypes.int4)):
-        with pytest.raises(BufferError, match="DLPack has no type"):
-            OrtValue.ortvalue_from_numpy(array).__dlpack__()
-    with pytest.raises(BufferError, match="on the CPU"):
-        OrtValue.ortvalue_from_numpy(X).__dlpack__(dl_device=(2, 0))
-
-
-class Elsewhere:
-    """What a library on another device would give."""
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return 2, 0
-
-    def __dlpack__(self, **_: Any) -> Any:
-        raise AssertionError("asked for its memory all the same")
-
-
-def test_dlpack_of_another_device_is_refused_before_it_is_asked() -> None:
-    with pytest.raises(RuntimeError, match=r"another device \(DLPack device type 2"):
-        OrtValue.from_dlpack(Elsewhere())
 
 
 def test_numpy_takes_it_for_an_array() -> None:
@@ -321,7 +249,12 @@ def test_values_in_and_out(tiny: bytes) -> None:
 
 def test_values_are_checked_as_arrays_are(tiny: bytes) -> None:
     with headway.InferenceSession(tiny) as session:
-        for array in (np.zeros((1, 3)), np.zeros((1, 4), np.float32), np.zeros(3, np.float32), np.array([["a"] * 3])):
+        for array in (
+            np.zeros((1, 3)),
+            np.zeros((1, 4), np.float32),
+            np.zeros(3, np.float32),
+            np.array([["a"] * 3]),
+        ):
             given = OrtValue.ortvalue_from_numpy(array)
             with pytest.raises(headway.InvalidArgument) as for_value:
                 session.run(None, {"x": given})

@@ -134,7 +134,7 @@ pub(crate) fn read_feeds(
     Ok(values)
 }
 
-#[inline]
+#[inline(always)]
 fn read_one(
     py: Python<'_>,
     object: &Bound<'_, PyAny>,
@@ -143,16 +143,16 @@ fn read_one(
     how: How,
     alloc: Alloc<'_>,
 ) -> Result<Value, DoorError> {
+    if object.is_none() && !typed.is_some_and(Typed::is_optional) {
+        return Err(fed_none(node));
+    }
     let name = node.name.as_str();
     match (&node.kind, typed) {
-        (_, Some(typed)) if !object.is_none() || typed.is_optional() => {
-            composite_in::read(object, name, typed, how, alloc)
-        }
-        _ if object.is_none() => Err(fed_none(node)),
-        (ValueType::Tensor(dtype, dims), _) => {
+        (ValueType::Tensor(dtype, dims), None) => {
             read_input(py, object, &Wanted { name, dtype: *dtype, dims: dims.as_deref() }, how, alloc)
         }
-        (ValueType::Other(words), _) => {
+        (_, Some(typed)) => composite_in::read(object, name, typed, how, alloc),
+        (ValueType::Other(words), None) => {
             Err(bad_input(format!("input '{name}' is a {words}: it cannot be fed")))
         }
     }

@@ -53,25 +53,25 @@ mod _core {
     #[pymodule_export]
     use crate::callback::Deliveries;
     #[pymodule_export]
+    use crate::env::{
+        available_providers, build_info, engine_log, ep_devices, onnxruntime_version,
+        register_provider_library, set_log_severity, set_shared_pool_sizes, set_telemetry, set_thread_budget,
+        thread_budget, unregister_provider_library,
+    };
+    #[pymodule_export]
+    use crate::flags::{LoadFlag, LoraAdapter, RunFlag};
+    #[pymodule_export]
     use crate::flows::Flow;
     #[pymodule_export]
     use crate::future::InferenceFuture;
     #[pymodule_export]
     use crate::life::{exit, forked, usable_cores};
     #[pymodule_export]
-    use crate::env::{
-        available_providers, build_info, engine_log, ep_devices, onnxruntime_version, register_provider_library,
-        set_log_severity, set_shared_pool_sizes, set_telemetry, set_thread_budget, thread_budget,
-        unregister_provider_library,
-    };
-    #[pymodule_export]
-    use crate::flags::{LoadFlag, LoraAdapter, RunFlag};
-    #[pymodule_export]
     use crate::model::Model;
     #[pymodule_export]
-    use crate::profiler::{Profiler, set_dynamic_options};
-    #[pymodule_export]
     use crate::ortvalue::OrtValue;
+    #[pymodule_export]
+    use crate::profiler::{Profiler, set_dynamic_options};
     #[pymodule_export]
     use crate::pyfeed::Lane;
     #[pymodule_export]

@@ -28,7 +28,7 @@ pub(crate) fn run_bound(core: &Core, call: &Call<'_, '_>, options: &CallOptions<
 }
 
 /// How the request ended; raises only what kept it from having an end.
-#[inline]
+#[inline(always)]
 fn outcome(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<Outcome> {
     let py = call.py();
     core.enter(py)?;

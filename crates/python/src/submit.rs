@@ -149,7 +149,7 @@ impl Core {
         Ok(request)
     }
 
-    #[inline]
+    #[inline(always)]
     fn fed(
         &self,
         feed: &Bound<'_, PyAny>,

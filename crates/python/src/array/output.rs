@@ -81,14 +81,23 @@ fn array_over<'py>(
     owner: Owner,
 ) -> Result<Bound<'py, PyAny>, DoorError> {
     let held = owner.downcast_ref::<PyOwner>().and_then(PyOwner::object);
-    let base = match held {
-        Some(object) => object.bind(py).clone(),
-        None => Bound::new(py, OutputMemory { _owner: owner })?.into_any(),
+    let (base, writable) = match held {
+        Some(object) => {
+            let object = object.bind(py);
+            (object.clone(), ArrayView::of(object).is_none_or(ArrayView::is_writable))
+        }
+        None => (Bound::new(py, OutputMemory { _owner: owner })?.into_any(), true),
     };
     let array = new_array(py, dtype, dims, addr)?;
     // SAFETY: the array is new and has no base; SetBaseObject takes the reference over, also when it fails.
     let status = unsafe { PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), base.into_ptr()) };
-    if status == 0 { Ok(array) } else { Err(PyErr::fetch(py).into()) }
+    if status != 0 {
+        return Err(PyErr::fetch(py).into());
+    }
+    if !writable {
+        array.call_method1("setflags", (false,))?;
+    }
+    Ok(array)
 }
 
 /// An array with memory of numpy's own; strings get null objects.
