@@ -306,8 +306,8 @@ impl OrtValue {
         })
     }
 
-    /// Writes an array's or another value's elements into this one's memory; its address stays. Dtype and shape
-    /// must be this value's.
+    /// Writes an array's or another value's elements into this one's memory; its address stays. The dtype must be
+    /// this value's, and the elements as many.
     fn update_inplace(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         inside(py, || {
             let target = self.target()?;

@@ -44,13 +44,24 @@ fn made(runtime: &Runtime, dtype: DType) -> Result<*mut OrtValue, Error> {
 }
 
 fn model(runtime: &Runtime, dtype: DType) -> Result<Model, Error> {
-    let mut models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(&(_, model)) = models.iter().find(|(known, _)| *known == dtype) {
+    let known = |models: &[(DType, Model)]| {
+        models.iter().find(|(known, _)| *known == dtype).map(|&(_, model)| model)
+    };
+    let models = || MODELS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(model) = known(&models()) {
         return Ok(model);
     }
-    let model = load(runtime, dtype)?;
-    models.push((dtype, model));
-    Ok(model)
+    // Without the lock: the engine loads for as long as it likes. Of two that meet here, one is thrown away.
+    let made = load(runtime, dtype)?;
+    let mut models = models();
+    if let Some(model) = known(&models) {
+        drop(models);
+        // SAFETY: made above, and given to nobody.
+        unsafe { (runtime.api.release_session)(made.0) };
+        return Ok(model);
+    }
+    models.push((dtype, made));
+    Ok(made)
 }
 
 fn load(runtime: &Runtime, dtype: DType) -> Result<Model, Error> {

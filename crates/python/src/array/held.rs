@@ -170,14 +170,12 @@ pub(crate) fn write_tensor(target: &Tensor, source: &Tensor) -> Result<(), DoorE
 }
 
 fn check_dims(target: &Tensor, dims: &Dims, wrong_size: &str) -> Result<(), DoorError> {
-    if target.dims == *dims {
+    // Another shape of as many elements is taken in C order, as onnxruntime takes it.
+    if dims.iter().product::<i64>() == target.dims.iter().product::<i64>() {
         return Ok(());
     }
     let (has, wants) = (dims.as_slice(), target.dims.as_slice());
-    if dims.iter().product::<i64>() != target.dims.iter().product::<i64>() {
-        return Err(misuse(format!("{wrong_size} The shapes are {has:?} and {wants:?}.")));
-    }
-    Err(misuse(format!("the shape is {has:?} and the OrtValue's {wants:?}: reshape it first")))
+    Err(misuse(format!("{wrong_size} The shapes are {has:?} and {wants:?}.")))
 }
 
 fn memory_of(tensor: &Tensor) -> Result<&Memory, DoorError> {
