@@ -16,7 +16,7 @@ RUNNER := $(shell cargo nextest --version >/dev/null 2>&1 && echo 'nextest run -
 # The door's crate needs a libpython to link a test binary; it is tested from Python.
 TESTED := -p headway-core -p headway-engines
 
-.PHONY: help setup build demo test test-rust test-python check format bench soak loom lock ci clean
+.PHONY: help setup build demo test test-rust test-python check format bench instructions soak loom lock ci clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -44,8 +44,12 @@ build: $(VENV)/.ready ## Build the native part again if its sources changed
 demo: build ## Classify photographs, then race a plain onnxruntime loop
 	@$(VENV)/bin/headway demo
 
-bench: build ## Measure against onnxruntime, side by side
-	@$(PY) -m benches
+bench: build ## Measure against onnxruntime, side by side; ARGS="rivals --rounds 11" chooses
+	@$(PY) -m benches $(ARGS)
+
+instructions: build ## Count the instructions of a request against their bounds (needs valgrind)
+	@if command -v valgrind >/dev/null; then $(PY) -m benches instructions --output .cache/benches; \
+		else echo "instructions: not counted, valgrind is not installed"; fi
 
 SECONDS_OF_SOAK ?= 1800
 soak: build ## Mixed load for half an hour: nothing lost, memory flat; SECONDS_OF_SOAK=60 for a short one
@@ -78,7 +82,7 @@ format: build ## Format Rust and Python
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --quiet --fix .
 
-ci: check loom ## What CI runs: check, loom, the README's own test command, a minute of soak
+ci: check loom instructions ## What CI runs: check, loom, counts, the README's own test command, a minute of soak
 	@command="$$(scripts/readme-test-command)"; echo "README: $$command"; eval "$$command"
 	@$(MAKE) soak SECONDS_OF_SOAK=60
 

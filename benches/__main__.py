@@ -6,14 +6,34 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import busy_producer, imports, machine, percall, report, soak
+from . import (
+    busy_producer,
+    idle,
+    imports,
+    instructions,
+    loadgen,
+    machine,
+    openloop,
+    percall,
+    pictures,
+    report,
+    rivals,
+    saturation,
+    soak,
+)
 from .rounds import Effort
 
 ROOT = Path(__file__).resolve().parent
 BENCHES = {
     "imports": imports.measure,
     "percall": percall.measure,
+    "instructions": instructions.measure,
+    "idle": idle.measure,
     "busy_producer": busy_producer.measure,
+    "rivals": rivals.measure,
+    "saturation": saturation.measure,
+    "openloop": openloop.measure,
+    "loadgen": loadgen.measure,
     "soak": soak.measure,
 }
 
@@ -50,7 +70,7 @@ def main(arguments: list[str]) -> int:
         report.write_record(result, here, folder)
         print(report.markdown(result), flush=True)
         results.append(result)
-    report.plot(results, here, folder)
+    pictures.plot(results, here, folder)
     return 0 if all(check.met for result in results for check in result.checks) else 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,12 @@ class Figure:
     #: Whom `base` belongs to.
     against: str
     unit: str = "us"
-    #: Upper bound of the ratio; None where there is no target.
+    #: Upper bound of the ratio, or lower bound (`at_least`); None where there is no target.
     target: float | None = None
     #: Who does the same work, held against the same base.
     rival: Rival | None = None
+    #: More is better: a rate, not a time.
+    at_least: bool = False
 
     def _to_base(self, values: list[float]) -> list[float]:
         # Round by round: what disturbs the machine disturbs both.
@@ -55,7 +57,9 @@ class Figure:
     @property
     def met(self) -> bool | None:
         """Whether the target is kept; None where there is none."""
-        return None if self.target is None else self.ratio <= self.target
+        if self.target is None:
+            return None
+        return self.ratio >= self.target if self.at_least else self.ratio <= self.target
 
     def record(self) -> dict[str, Any]:
         """For the JSON record."""
@@ -72,6 +76,7 @@ class Figure:
             "ratios": self.ratios,
             "rival": rival,
             "target": self.target,
+            "at_least": self.at_least,
             "met": self.met,
         }
 
@@ -90,6 +95,56 @@ class Check:
         return {"name": self.name, "value": self.value, "target": self.target, "met": self.met}
 
 
+class Sample(NamedTuple):
+    """One measurement of a contender under a load. What a contender does not tell is None."""
+
+    #: Requests a second.
+    rate: float
+    #: Latency in milliseconds.
+    p50: float | None
+    p90: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One contender under one load, over several rounds."""
+
+    #: What is the same for all that are compared: the model.
+    case: str
+    contender: str
+    #: How much of what `Result.load` names.
+    load: float
+    samples: list[Sample]
+
+    def median(self, name: str) -> float | None:
+        """The median of the rounds of one field of the samples."""
+        values = [value for sample in self.samples if (value := getattr(sample, name)) is not None]
+        return statistics.median(values) if values else None
+
+    def record(self) -> dict[str, Any]:
+        """For the JSON record."""
+        samples = [sample._asdict() for sample in self.samples]
+        return {"case": self.case, "contender": self.contender, "load": self.load, "samples": samples}
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Where the time of a request went, in milliseconds: means of each round."""
+
+    case: str
+    load: float
+    #: From submission to start, on the lane, and from its end to the callback's return.
+    queue: list[float]
+    run: list[float]
+    delivery: list[float]
+
+    def record(self) -> dict[str, Any]:
+        """For the JSON record."""
+        parts = {"queue": self.queue, "run": self.run, "delivery": self.delivery}
+        return {"case": self.case, "load": self.load, **parts}
+
+
 @dataclass(slots=True)
 class Result:
     """What one benchmark found."""
@@ -99,3 +154,7 @@ class Result:
     checks: list[Check] = field(default_factory=list)
     #: What a reader needs to judge the figures: sizes, rounds, thread counts.
     settings: dict[str, Any] = field(default_factory=dict)
+    #: Contenders under several loads, and what `Point.load` counts.
+    points: list[Point] = field(default_factory=list)
+    load: str = ""
+    splits: list[Split] = field(default_factory=list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,13 @@ def _load() -> float | None:
         return None
 
 
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def describe(arguments: list[str]) -> dict[str, Any]:
     """What stands at the head of every record."""
     return {
@@ -43,4 +50,6 @@ def describe(arguments: list[str]) -> dict[str, Any]:
         "headway": headway.__version__,
         "onnxruntime": version("onnxruntime"),
         "numpy": version("numpy"),
+        "openvino": _version("openvino"),
+        "mlcommons-loadgen": _version("mlcommons-loadgen"),
     }

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from benches import callgrind, instructions, loadgen, openloop
+from benches.figures import Figure
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,14 +21,29 @@ def bench(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("records")
-    done = bench(folder, "--quick", "--rounds", "1")
+def quick(folder: Path, *names: str) -> Path:
+    done = bench(folder, *names, "--quick", "--rounds", "1")
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
-        assert not line.startswith("|") or line.count("|") in (5, 9), line
+        # A ratio, a check, and a contender under two or three loads.
+        assert not line.startswith("|") or line.count("|") in (9, 5, 4), line
     return folder
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quick(tmp_path_factory.mktemp("records"), "imports", "percall", "idle", "busy_producer", "soak")
+
+
+@pytest.fixture(scope="module")
+def loads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quick(tmp_path_factory.mktemp("loads"), "rivals", "saturation", "openloop", "loadgen")
+
+
+def record_of(folder: Path, name: str) -> dict[str, Any]:
+    (path,) = folder.glob(f"*-{name}.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
 
 
 @pytest.mark.parametrize("name", ["imports", "percall", "busy_producer"])
@@ -70,6 +89,135 @@ def test_a_record_says_where_it_comes_from_and_names_no_folder(records: Path) ->
         assert {"cpu", "date", "headway", "onnxruntime", "numpy", "python"} <= set(machine)
         assert str(ROOT) not in text
         assert str(records) not in text
+
+
+@pytest.mark.parametrize("name", ["rivals", "openloop"])
+def test_a_record_holds_every_contender_under_every_load(loads: Path, name: str) -> None:
+    record = record_of(loads, name)
+    points = {(point["case"], point["contender"], point["load"]): point for point in record["points"]}
+    assert len(points) == len(record["points"])
+    cases = {case for case, _, _ in points}
+    for case in cases:
+        names = {contender for one, contender, _ in points if one == case}
+        shares = {load for one, _, load in points if one == case}
+        assert {(case, one, load) for one in names for load in shares} <= set(points)
+        assert {"Headway submit", "ThreadPoolExecutor"} <= names
+    for point in points.values():
+        (sample,) = point["samples"]
+        assert sample["rate"] > 0
+        assert 0 < sample["p50"] <= sample["p90"] <= sample["p99"]
+
+
+def test_the_rivals_share_a_model_and_the_overhead_is_split(loads: Path) -> None:
+    record = record_of(loads, "rivals")
+    assert len({point["case"] for point in record["points"]}) == 2
+    assert len({point["contender"] for point in record["points"]}) >= 9
+    for split in record["splits"]:
+        assert split["queue"][0] >= 0
+        assert split["run"][0] > 0
+        assert split["delivery"][0] > 0
+
+
+def test_saturation_and_the_server_have_lower_bounds(loads: Path) -> None:
+    figures = [figure for name in ("saturation", "loadgen") for figure in record_of(loads, name)["figures"]]
+    aims = {figure["target"] for figure in figures if figure["target"] and figure["at_least"]}
+    assert aims == {0.98, 0.97} | ({0.85} if loadgen.INSTALLED else set())
+    for figure in figures:
+        assert figure["met"] == (None if figure["target"] is None else figure["ratio"] >= figure["target"])
+
+
+def test_a_rate_is_met_from_its_target_up() -> None:
+    assert Figure("", [99.0], [100.0], "", target=0.98, at_least=True).met
+    assert not Figure("", [97.0], [100.0], "", target=0.98, at_least=True).met
+    assert Figure("", [97.0], [100.0], "", target=0.98).met
+
+
+class _Done:
+    def add_done_callback(self, call: Any) -> None:
+        call(self)
+
+
+def test_a_latency_counts_from_when_the_request_should_have_come() -> None:
+    # All of them were due before the run began: whoever hands them in late is no excuse.
+    sample = openloop.drive(_Done, [-2.0, -1.5, -1.0])
+    assert sample.p50 is not None
+    assert 1_500 <= sample.p50 < 2_500
+
+
+def test_arrivals_are_a_poisson_process_of_the_wanted_rate() -> None:
+    times = openloop.arrivals(200, 50, seed=1)
+    assert times == openloop.arrivals(200, 50, seed=1) != openloop.arrivals(200, 50, seed=2)
+    assert times == sorted(times)
+    gaps = [after - before for before, after in pairwise(times)]
+    mean = sum(gaps) / len(gaps)
+    spread = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
+    assert mean == pytest.approx(1 / 200, rel=0.05)
+    assert spread == pytest.approx(mean, rel=0.05)
+
+
+def test_instructions_are_counted_once_and_by_object_file() -> None:
+    lines = """
+events: Ir
+
+ob=(1) /lib/libc.so.6
+fl=(1) a.c
+fn=(1) memcpy
+10 5
++1 7
+ob=(2) /package/_core.abi3.so
+fn=(2) run
+* 100
+cob=(1)
+cfn=(1)
+calls=1 10
+* 12
+cob=(3) /lib/engine.so
+cfn=(3) Run
+calls=2 0
+-3 400
++4 1
+ob=(3)
+fn=(3)
+0 400
+""".splitlines()
+    assert callgrind.instructions(lines) == {
+        "/lib/libc.so.6": 12,
+        "/package/_core.abi3.so": 101,
+        "/lib/engine.so": 400,
+    }
+
+
+def test_every_counted_part_has_a_bound() -> None:
+    assert set(json.loads(instructions.BOUNDS.read_text())) == {
+        "run()",
+        "submit().result()",
+        "submit(), window 32",
+    }
+
+
+def test_loadgens_summary_is_read() -> None:
+    text = """Scenario : Server
+Completed samples per second    : 296.75
+Result is : INVALID
+  Min duration satisfied : Yes
+99.00 percentile latency (ns)   : 31310037
+"""
+    outcome = loadgen.summary(text)
+    assert not outcome.valid
+    assert outcome.values["Completed samples per second"] == 296.75
+    assert outcome.values["99.00 percentile latency (ns)"] == 31_310_037
+    assert loadgen.summary(text.replace("INVALID", "VALID")).valid
+
+
+def test_an_idle_session_takes_nothing(records: Path) -> None:
+    checks = record_of(records, "idle")["checks"]
+    assert [check["met"] for check in checks] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["rates", "rivals", "rivals-split", "openloop"])
+def test_loads_are_drawn(loads: Path, name: str) -> None:
+    (path,) = loads.glob(f"????-??-??-{name}.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_picture_is_drawn(records: Path) -> None:
