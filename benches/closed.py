@@ -1,6 +1,7 @@
 """Closed loops: so many requests are in flight at any time, and a new one starts when one has ended.
 
-A latency is what the caller sees: from its call until the answer is in its hands.
+A latency is what the caller sees: from its call until the answer is in its hands. Everybody makes one call
+at least, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ def threads(calls: Sequence[Call], seconds: float) -> Sample:
     until = 0.0
 
     def work(call: Call) -> None:
-        own = []
+        own: list[float] = []
         together.wait()
         now = perf_counter()
-        while now < until:
+        while not own or now < until:
             call()
             own.append(-now + (now := perf_counter()))
         latencies.extend(own)
@@ -84,9 +85,11 @@ def callbacks(start: Callable[[Call], object], in_flight: int, seconds: float) -
 
     gc.collect()
     first = perf_counter()
-    while room.acquire() and (now := perf_counter()) < first + seconds:
+    now = first
+    while now < first + seconds:
+        room.acquire()
+        now = perf_counter()
         start(partial(done, now))
-    room.release()
     for _ in range(in_flight):
         room.acquire()
     return sample(latencies, perf_counter() - first)
@@ -97,10 +100,12 @@ def tasks(call: Callable[[], Awaitable[object]], in_flight: int, seconds: float)
     latencies: list[float] = []
 
     async def one(until: float) -> None:
-        now = perf_counter()
+        now = 0.0
         while now < until:
+            begun = perf_counter()
             await call()
-            latencies.append(-now + (now := perf_counter()))
+            now = perf_counter()
+            latencies.append(now - begun)
 
     async def main() -> Sample:
         gc.collect()

@@ -18,6 +18,10 @@ BOUND = 1.0
 of a scheduler's clock."""
 
 
+LOOKS = 3
+"""The best of so many: who polls does so in each, who was late to go to sleep only in one."""
+
+
 def _used_ms(seconds: float) -> float:
     """Processor time of the whole process, every thread of it, in milliseconds."""
     time.sleep(SETTLE)
@@ -28,14 +32,14 @@ def _used_ms(seconds: float) -> float:
 
 def measure(effort: Effort) -> Result:
     """Sessions as `hint` makes them, after work has been through all of their lanes."""
-    seconds, model = effort.pick(1, 5), models.tiny()
+    seconds, model = effort.pick(1, 10) / 2, models.tiny()
     result = Result("idle", settings={"seconds": seconds, "cores": usable_cores()})
     result.settings["without a session, ms"] = round(_used_ms(seconds), 3)
     for hint in ("latency", "throughput"):
         with headway.InferenceSession(model.content, hint=hint, queue_depth=100) as session:
             headway.wait([session.submit(model.feed) for _ in range(100)])
             session.run(None, model.feed)
-            used = _used_ms(seconds)
+            used = min(_used_ms(seconds) for _ in range(LOOKS))
         name = f'processor time of an idle session, hint="{hint}"'
-        result.checks.append(Check(name, f"{used:.2f} ms in {seconds} s", f"< {BOUND:g} ms", used < BOUND))
+        result.checks.append(Check(name, f"{used:.2f} ms in {seconds:g} s", f"< {BOUND:g} ms", used < BOUND))
     return result
