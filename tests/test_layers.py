@@ -21,7 +21,7 @@ FLOORS = tuple(
     set(line.split())
     for line in (
         "_core _errors _fields _warn _record _library _callable _pictures",
-        "_options _nodes _metrics _log _waiting",
+        "_options _nodes _metrics _log _waiting _batching",
         "_sample _ortvalue _environment _threads _model_config _adapter",
         "_providers _sparse _delivery _parallel _stream _pipeline _warmup",
         "_load _surface _binding _astream _futures _batch run",
@@ -37,7 +37,7 @@ _FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names
 
 #: Rust's core: words, then pure steps, then what the lock holds. What acts (threads, clocks, wake-ups) stands above.
 WORDS = {"error", "sync", "clock", "value", "request", "engine", "work"}
-PURE = {"admission", "schedule", "reorder", "metrics", "keys", "deadlines", "batch"}
+PURE = {"admission", "schedule", "reorder", "metrics", "keys", "deadlines", "batch", "cost"}
 LOCKED = {"state", "slot", "bell"}
 
 

@@ -7,6 +7,7 @@ import os as _os
 from typing import TYPE_CHECKING
 
 from headway import _core
+from headway._batching import Batching
 from headway._core import InferenceFuture, IOBinding, OrtValue
 from headway._errors import (
     DeadlineExceeded,
@@ -66,7 +67,16 @@ if TYPE_CHECKING:
         unregister_execution_provider_library,
     )
     from headway._futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
-    from headway._metrics import CloseReport, Counters, Histogram, LaneStats, Stats, ThreadStats, Timing
+    from headway._metrics import (
+        BatchingStats,
+        CloseReport,
+        Counters,
+        Histogram,
+        LaneStats,
+        Stats,
+        ThreadStats,
+        Timing,
+    )
     from headway._ortvalue import OrtDevice, OrtDeviceVendorId, copy_tensors
     from headway._pipeline import Frame, Pipeline
     from headway._sample import Sample
@@ -91,6 +101,7 @@ __all__ = [
     "SessionIOBinding",
     "SparseTensor",
     # options
+    "Batching",
     "ExecutionMode",
     "ExecutionOrder",
     "GraphOptimizationLevel",
@@ -99,6 +110,7 @@ __all__ = [
     "RunOptions",
     "SessionOptions",
     # what they give
+    "BatchingStats",
     "CloseReport",
     "Counters",
     "Histogram",
@@ -177,7 +189,7 @@ _LAZY = {
             "unregister_execution_provider_library "
         ),
         "headway._futures": "ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION as_completed wait",
-        "headway._metrics": "CloseReport Counters Histogram LaneStats Stats ThreadStats Timing",
+        "headway._metrics": "BatchingStats CloseReport Counters Histogram LaneStats Stats ThreadStats Timing",
         "headway._ortvalue": "OrtDevice OrtDeviceVendorId copy_tensors",
         "headway._pipeline": "Frame Pipeline",
         "headway._sample": "Sample",

@@ -199,6 +199,7 @@ class Session:
         timeout: float | None,
         submit_timeout: float | None,
         on_drop: Callable[[int, str], object] | None,
+        batching: tuple[int, float, dict[str, int | None]] | None = None,
     ) -> None:
         """Build the flow on a loaded model, once. Takes the engine out of ``model``."""
 

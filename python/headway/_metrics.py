@@ -88,6 +88,24 @@ class ThreadStats(Record):
     lanes: int
 
 
+class BatchingStats(Record):
+    """Dynamic batching: what it did, and what it knows of the group of requests that runs most."""
+
+    #: False while requests are not joined because it does not pay.
+    enabled: bool
+    #: Runs that were started, those of one request included.
+    runs: int
+    #: Requests a run, on average.
+    mean_size: float
+    #: Runs by why they started with what they had: ``"full"``, ``"delay"``, ``"deadline"``, ``"idle"`` (nobody else was
+    #: expected in the time that a larger batch saves), ``"closing"``, ``"alone"``, ``"off"``.
+    released: dict[str, int]
+    #: Seconds that a run takes by its size in rows: 1, 2, 4, 8, ...; where that is known.
+    cost: dict[int, float]
+    #: Why requests are not joined; None while they are.
+    off_reason: str | None
+
+
 class Stats(Counters):
     """A session's state, taken in one look."""
 
@@ -105,6 +123,8 @@ class Stats(Counters):
     streams: dict[str | int, Counters]
     #: Totals of stream keys that were idle and made room.
     folded: Counters
+    #: Dynamic batching; None on a session without it.
+    batching: BatchingStats | None
     #: Threads that it may use.
     threads: ThreadStats
 
@@ -130,5 +150,6 @@ def stats_from(raw: Mapping[str, Any], threads: ThreadStats) -> Stats:
         values[name] = Histogram(**values[name])
     values["streams"] = {key: Counters(**counters) for key, counters in values["streams"].items()}
     values["folded"] = Counters(**values["folded"])
+    values["batching"] = values["batching"] and BatchingStats(**values["batching"])
     values["threads"] = threads
     return Stats(**values)

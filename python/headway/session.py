@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from headway import _core
+from headway._batching import Batching
 from headway._binding import OrtValueCalls
 from headway._conventions import Conventions
 from headway._errors import QueueFull
@@ -73,7 +74,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         hint: ``"latency"``: one request uses all usable cores. ``"throughput"``: one lane per usable core, one
             thread each.
         workers: Lanes, a hard limit when given.
-        queue_depth: Requests that may wait. Default ``max(4, 2 * workers)``.
+        queue_depth: Requests that may wait. Default ``max(4, 2 * workers)``, with batching two batches a lane.
         delivery_depth: Callbacks that may be outstanding before lanes start nothing new. Default ``queue_depth``.
         overflow: What happens to one request more: ``"block"``, ``"raise"``, ``"drop_oldest"``, ``"drop_newest"``.
         submit_timeout: Seconds that ``submit`` and ``run_async`` wait for room, then QueueFull. None: for ever.
@@ -82,6 +83,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         serial: One request of a stream key at a time (stateful models).
         copy_inputs: Asynchronous calls copy their inputs, so that a frame may be refilled at once. False: they are
             held and must not be written to before the request has ended.
+        batching: ``Batching(...)``: requests that look alike share a run of the model (docs/batching.md).
         on_missing_provider: ``"raise"`` or ``"warn"``; None: see ``providers``.
         on_drop: Called by the delivery thread as ``on_drop(ticket, reason)`` for every request that the overflow
             policy or a reset removed.
@@ -118,6 +120,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         ordered: bool = True,
         serial: bool = False,
         copy_inputs: bool = True,
+        batching: Batching | None = None,
         on_missing_provider: MissingProvider | None = None,
         on_drop: Callable[[int, str], None] | None = None,
         enable_fallback: bool = True,
@@ -130,6 +133,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             _one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
         if on_drop is not None and not callable(on_drop):
             raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
+        if batching is not None and not isinstance(batching, Batching):
+            raise TypeError(f"batching: expected headway.Batching, got {type(batching).__name__}")
         options = _options_of(sess_options)
         workers = _at_least_one("workers", workers)
         budget = _core.thread_budget()
@@ -151,7 +156,9 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
                 bool(read_config_from_model),
             )
             loaded = load_onnxruntime(source, options, lanes, wanted)
-        depth = _at_least_one("queue_depth", queue_depth) or max(4, 2 * lanes.workers)
+        depth = _at_least_one("queue_depth", queue_depth) or max(
+            4, 2 * lanes.workers * (1 if batching is None else batching.max_size)
+        )
         self._loaded = loaded._replace(model=None)  # type: ignore[arg-type]
         self._options = options
         intra_op, shared = loaded.threads or (1, False)
@@ -173,6 +180,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             timeout=timeout,
             submit_timeout=submit_timeout,
             on_drop=on_drop,
+            batching=None if batching is None else batching._native(),
         )
         if self._engine == "python":
             self._start_lanes(path_or_bytes)

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::request::{Inputs, Wanted};
 use crate::value::{DType, Values};
 
@@ -70,6 +70,15 @@ pub struct ModelInfo {
     pub meta: ModelMeta,
 }
 
+/// The axis along which each input and output of a model is joined; `None` for what all requests of a batch share.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchAxes {
+    /// In the order of a request's values: inputs, then initializers.
+    pub inputs: Vec<Option<usize>>,
+    /// In the model's order.
+    pub outputs: Vec<Option<usize>>,
+}
+
 /// One request on its way through a lane.
 #[derive(Debug)]
 pub struct Job {
@@ -96,6 +105,14 @@ pub trait Engine: Send + Sync + 'static {
     fn open_lane(&self, id: usize) -> Result<Box<dyn Lane>, Error>;
     /// True when [`Control::terminate`] stops a running request, at least between two operators.
     fn can_cancel(&self) -> bool;
+    /// From now on, lanes that are opened join the jobs they get along these axes.
+    ///
+    /// # Errors
+    /// `Input` on an engine that does not batch.
+    fn batch(&self, _axes: &BatchAxes) -> Result<(), Error> {
+        let text = format!("batching: the {} engine does not batch", self.name());
+        Err(Error::new(ErrorKind::Input, text))
+    }
     /// For callers that know the concrete engine.
     fn as_any(&self) -> &dyn Any;
 }
@@ -106,6 +123,10 @@ pub trait Engine: Send + Sync + 'static {
 pub trait Lane: Send {
     /// Runs the batch: blocks, and leaves a `result` in every job. A bad job fails alone.
     fn run(&mut self, jobs: &mut [Job]);
+    /// Why the last batch showed that this model cannot be batched; asked once after every batch of several.
+    fn refusal(&mut self) -> Option<Box<str>> {
+        None
+    }
     /// Stops what runs on this lane when a job has no options of its own.
     fn control(&self) -> Option<Arc<dyn Control>>;
 }

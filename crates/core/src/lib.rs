@@ -4,7 +4,8 @@
 //!
 //! 0. [`value`], [`request`], [`error`], [`engine`]: what is moved about, and what an engine must do.
 //! 1. Pure steps, without lock, thread or clock: [`admission`] (is there room?), [`schedule`] (who is next?),
-//!    [`reorder`] (in which order are outcomes handed over?), [`keys`], [`deadlines`], [`metrics`].
+//!    [`batch`] (who runs together, and when?), [`cost`] (does it pay?), [`reorder`] (in which order are outcomes
+//!    handed over?), [`keys`], [`deadlines`], [`metrics`].
 //! 2. [`state`]: the one lock's contents and its transitions; [`slot`]: one request's outcome cell;
 //!    [`bell`]: an event loop's; [`delivery`]: the queue of due callbacks.
 //! 3. `worker`, [`timer`]: threads that act on [`work`].
@@ -14,10 +15,12 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod batch;
 pub mod bell;
 pub mod clock;
 pub mod close;
 mod cores;
+pub mod cost;
 pub mod deadlines;
 pub mod delivery;
 pub mod engine;

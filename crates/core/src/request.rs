@@ -52,6 +52,15 @@ pub enum Wanted {
     Some(SmallVec<[u32; 4]>),
 }
 
+/// Which requests may share a run with this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Equal for requests that look alike but for how many rows they have. A hint: the engine looks again.
+    pub key: u64,
+    /// How long the request is along the batch's axis, at least 1.
+    pub rows: u32,
+}
+
 /// What a caller hands in.
 #[derive(Debug)]
 pub struct Request {
@@ -67,12 +76,14 @@ pub struct Request {
     pub priority: i32,
     /// Its stream key.
     pub stream: Option<StreamKey>,
+    /// With whom it may share a run; `None` with nobody.
+    pub group: Option<Group>,
 }
 
 impl Request {
     /// A request with default options.
     pub fn new(inputs: Inputs, wanted: Wanted) -> Self {
-        Request { inputs, wanted, options: None, deadline: None, priority: 0, stream: None }
+        Request { inputs, wanted, options: None, deadline: None, priority: 0, stream: None, group: None }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Shared {
     /// Freed at close, after the last lane.
     pub(crate) engine: Mutex<Option<std::sync::Arc<dyn Engine>>>,
     can_cancel: bool,
+    /// Requests wait for others: who parks on one ends that.
+    batches: bool,
     clock: Clock,
     spin: Duration,
     /// Requests waiting, for spinning workers to look at without the lock.
@@ -72,6 +74,7 @@ impl Shared {
             settled_bell: Condvar::new(),
             engine: Mutex::new(engine),
             can_cancel,
+            batches: config.batching.is_some(),
             clock,
             spin: config.spin,
             waiting: Apart(AtomicU64::new(0)),
@@ -311,6 +314,9 @@ impl Shared {
                     continue;
                 }
             }
+            if self.batches && !how.execute && !slot.is_ended() {
+                self.act(|state, now, fx| state.await_slot(slot, now, fx));
+            }
             match slot.wait(Milestone::Ended, until, self.patience()) {
                 Seen::Granted(work) => self.run(work, slot),
                 seen => return seen,
@@ -328,7 +334,8 @@ impl Shared {
 
     /// Runs work on the thread that waits for it; what ended before it came here never starts.
     fn run(self: &Arc<Self>, mut work: Work, slot: &Slot) {
-        if !slot.is_ended() {
+        // Others may have joined it: they run all the same.
+        if work.jobs.len() > 1 || !slot.is_ended() {
             work.run();
         }
         self.complete(work);

@@ -4,6 +4,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use smallvec::SmallVec;
+
 use crate::request::Ticket;
 
 /// A stream key's number inside one session.
@@ -21,6 +23,20 @@ pub struct Item {
     /// Its stream key, if it has one.
     pub key: Option<KeyId>,
 }
+
+/// What a look at a waiting request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// It goes along.
+    Taken,
+    /// It does not.
+    Passed,
+    /// It goes along, and there is no room for more.
+    Enough,
+}
+
+/// How many requests without a key are looked at for one that goes along.
+const LOOK: usize = 64;
 
 /// Requests of one priority.
 #[derive(Debug, Default)]
@@ -92,6 +108,26 @@ impl Level {
     }
 }
 
+/// How far a party has been looked at.
+struct Round<'a> {
+    keyed: bool,
+    items: std::collections::vec_deque::Iter<'a, Item>,
+}
+
+impl Round<'_> {
+    /// The party's next request that goes along; `Passed` when there is none.
+    fn next(&mut self, visit: &mut impl FnMut(&Item) -> Seen) -> Seen {
+        for item in self.items.by_ref().take(LOOK) {
+            match visit(item) {
+                Seen::Passed if self.keyed => return Seen::Passed,
+                Seen::Passed => {}
+                seen => return seen,
+            }
+        }
+        Seen::Passed
+    }
+}
+
 /// The waiting requests of one flow.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -159,6 +195,33 @@ impl Queue {
         self.levels.iter().find_map(|level| {
             level.ring.iter().filter_map(|key| level.queue(*key)).flatten().find(|item| wanted(item)).copied()
         })
+    }
+
+    /// Shows the requests of one priority in the order in which they may run together: the parties in turn, one of each
+    /// a round. Nobody passes another of its own key; `one_each` takes at most one of a key.
+    pub fn together(&self, priority: i32, one_each: bool, mut visit: impl FnMut(&Item) -> Seen) {
+        let Some(level) = self.levels.iter().find(|level| level.priority == priority) else { return };
+        let mut parties: SmallVec<[Round<'_>; 8]> = SmallVec::new();
+        for key in &level.ring {
+            let Some(queue) = level.queue(*key) else { continue };
+            let mut round = Round { keyed: key.is_some(), items: queue.iter() };
+            match round.next(&mut visit) {
+                Seen::Enough => return,
+                Seen::Taken if !(round.keyed && one_each) => parties.push(round),
+                Seen::Taken | Seen::Passed => {}
+            }
+        }
+        while !parties.is_empty() {
+            let mut full = false;
+            parties.retain(|round| {
+                let seen = if full { Seen::Enough } else { round.next(&mut visit) };
+                full |= seen == Seen::Enough;
+                seen == Seen::Taken
+            });
+            if full {
+                return;
+            }
+        }
     }
 
     /// The waiting requests of the item's key and priority, first come first.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::metrics::{Counters, Summary};
 use crate::request::{StreamKey, Time};
 use crate::runtime::Shared;
-use crate::state::{Histograms, LaneStats, State};
+use crate::state::{BatchStats, Histograms, LaneStats, State};
 
 /// What `stats()` shows.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Stats {
     pub total: Summary,
     /// Time since the session's clock began.
     pub uptime: Duration,
+    /// Dynamic batching, where the session has it.
+    pub batching: Option<BatchStats>,
 }
 
 impl Stats {
@@ -44,6 +46,7 @@ impl Stats {
             delivery: none,
             total: none,
             uptime: now,
+            batching: state.batcher.as_ref().map(|batcher| batcher.stats()),
         };
         (stats, state.histograms.clone())
     }

@@ -15,6 +15,8 @@ pub struct Work {
     pub jobs: SmallVec<[Job; 1]>,
     /// The engine's lane; `None` when whoever takes the work runs it without one (a Python thread).
     pub(crate) engine: Option<Box<dyn Lane>>,
+    /// Why the model turned out not to be batchable.
+    pub(crate) refused: Option<Box<str>>,
 }
 
 impl std::fmt::Debug for Work {
@@ -35,6 +37,8 @@ impl Work {
             for job in jobs.iter_mut() {
                 job.result = Some(Err(Error::new(ErrorKind::Engine, "the engine panicked on this request")));
             }
+        } else if jobs.len() > 1 {
+            self.refused = engine.refusal();
         }
     }
 }

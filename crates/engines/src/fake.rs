@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use headway_core::engine::{Control, Engine, Job, Lane, ModelInfo, NodeInfo, ValueType};
+use headway_core::engine::{BatchAxes, Control, Engine, Job, Lane, ModelInfo, NodeInfo, ValueType};
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::{Inputs, Wanted};
 use headway_core::value::{DType, Value, Values};
@@ -95,6 +95,11 @@ impl Engine for FakeEngine {
 
     fn can_cancel(&self) -> bool {
         self.handle.can_cancel
+    }
+
+    /// Every batch is one call of a lane, as it is without: there is nothing to join.
+    fn batch(&self, _axes: &BatchAxes) -> Result<(), Error> {
+        Ok(())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headway_core::close::CloseReport;
-use headway_core::engine::{Control, Engine, ModelInfo};
+use headway_core::engine::{BatchAxes, Control, Engine, ModelInfo};
 use headway_core::error::Error;
 use headway_core::runtime::Shared;
 use headway_core::threads::Threads;
@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     /// Called with `(ticket, reason)` for every dropped request.
     /// Forgotten at close, since it may hold the session.
     pub(crate) on_drop: Mutex<Option<Py<PyAny>>>,
+    /// Along which axes requests are joined, where they are.
+    pub(crate) batch_axes: Option<BatchAxes>,
 }
 
 /// A session's insides. Dropped only by threads that hold the GIL.

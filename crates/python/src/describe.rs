@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use headway_core::batch::Reason;
 use headway_core::engine::{Dim, ModelInfo, NodeInfo, ValueType};
 use headway_core::error::DropReason;
 use headway_core::metrics::{Counters, Summary};
 use headway_core::request::StreamKey;
+use headway_core::state::BatchStats;
 use headway_core::stats::Stats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -91,6 +93,29 @@ fn histogram<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound<'py, PyD
     Ok(dict)
 }
 
+fn batching<'py>(py: Python<'py>, stats: &BatchStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("enabled", stats.enabled)?;
+    dict.set_item("runs", stats.runs)?;
+    let mean = if stats.runs > 0 { stats.requests as f64 / stats.runs as f64 } else { 0.0 };
+    dict.set_item("mean_size", mean)?;
+    let released = PyDict::new(py);
+    for reason in Reason::ALL {
+        let count = stats.released[reason as usize];
+        if count > 0 {
+            released.set_item(reason.as_str(), count)?;
+        }
+    }
+    dict.set_item("released", released)?;
+    let cost = PyDict::new(py);
+    for (size, time) in &stats.cost {
+        cost.set_item(size, time.as_secs_f64())?;
+    }
+    dict.set_item("cost", cost)?;
+    dict.set_item("off_reason", &stats.off_reason)?;
+    Ok(dict)
+}
+
 /// `stats()` as a dict; `_metrics` makes a frozen record of it.
 pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
     let dict = counters(py, &stats.counters)?;
@@ -121,5 +146,6 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
     }
     dict.set_item("streams", streams)?;
     dict.set_item("folded", counters(py, &stats.folded)?)?;
+    dict.set_item("batching", stats.batching.as_ref().map(|stats| batching(py, stats)).transpose()?)?;
     Ok(dict)
 }

@@ -8,6 +8,7 @@
 //! No native worker ever enters Python: everything here runs on threads that Python made.
 
 mod array;
+mod batching;
 mod bell;
 mod binding;
 mod callback;

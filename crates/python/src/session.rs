@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use headway_core::admission::Overflow;
+use headway_core::batch::Limits;
 use headway_core::error::Error;
 use headway_core::runtime::Shared;
 use headway_core::state::{Config, FlowConfig, Manner};
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::array::How;
+use crate::batching;
 use crate::binding::IoBinding;
 use crate::callback::{self, Callback};
 use crate::core::{Core, Kind, Settings};
@@ -76,7 +78,7 @@ impl Session {
     }
 
     /// Builds the flow on a loaded model.
-    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop))]
+    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop, batching=None))]
     #[allow(clippy::too_many_arguments)]
     fn _open(
         &self,
@@ -94,12 +96,21 @@ impl Session {
         timeout: Option<f64>,
         submit_timeout: Option<f64>,
         on_drop: Option<Py<PyAny>>,
+        batching: Option<(u32, f64, batching::Given)>,
     ) -> PyResult<()> {
         let _inside = life::inside(py);
         life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
         let flow = FlowConfig { queue_depth, overflow: self::overflow(overflow)? };
         let spin = Deadline::seconds(spin)?;
         let tell_drops = on_drop.is_some();
+        if batching.is_some() && model.name == "python" {
+            return Err(PyValueError::new_err("batching: a Python engine does not batch"));
+        }
+        let batch_axes =
+            batching.as_ref().map(|(_, _, axes)| batching::axes(&model.info, axes)).transpose()?;
+        let limits = batching.map(|(max_size, max_delay, _)| {
+            Deadline::seconds(max_delay).map(|max_delay| Limits { max_size, max_delay })
+        });
         let config = Config {
             workers,
             caller_lanes,
@@ -109,16 +120,21 @@ impl Session {
             serial,
             tell_drops,
             max_batch: 1,
+            batching: limits.transpose()?,
             spin,
         };
         let engine = model.take();
         let kind =
             if engine.is_some() { Kind::Native(FeedNames::new(py, &model.info)) } else { Kind::Python };
+        if let (Some(axes), Some(engine)) = (&batch_axes, &engine) {
+            engine.batch(axes).map_err(|error| PyValueError::new_err(error.message))?;
+        }
         let settings = Settings {
             copy_inputs,
             timeout: timeout.map(Deadline::seconds).transpose()?,
             submit_timeout: submit_timeout.map(Deadline::seconds).transpose()?,
             on_drop: Mutex::new(on_drop),
+            batch_axes,
         };
         let raise = |error: Error| errors::raise(py, &error, model.name);
         let shared = Shared::new(config, engine, model.clock()).map_err(raise)?;

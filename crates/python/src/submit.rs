@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headway_core::admission::Patience;
+use headway_core::batch::group_of;
 use headway_core::error::Error;
 use headway_core::request::{Inputs, Request, StreamKey, Wanted};
 use headway_core::slot::{SlotRef, Tag};
@@ -146,6 +147,12 @@ impl Core {
         request.priority = options.priority;
         request.stream = options.stream.map(stream_key).transpose()?;
         request.options = options.run_options.map(|given| self.control(given)).transpose()?;
+        if let Some(axes) = &self.settings.batch_axes {
+            request.group = match &request.inputs {
+                Inputs::Feeds(values) if request.options.is_none() => group_of(values, &request.wanted, axes),
+                Inputs::Feeds(_) | Inputs::Binding(_) => None,
+            };
+        }
         Ok(request)
     }
 

@@ -93,6 +93,7 @@ impl State {
         let slot = Arc::new(Slot::new(self.next_id, index, ticket, manner.callback));
         let deadline = request.deadline;
         let priority = request.priority;
+        let group = request.group;
         let (job, stream) = job_of(request);
         self.entries[index] = Some(Entry {
             id: self.next_id,
@@ -108,10 +109,12 @@ impl State {
             ordered: callback && self.config.ordered,
             any_lane: manner.any_lane,
             caller: false,
+            awaited: false,
             urgent: manner.urgent,
             submitted: now,
             deadline,
             room_until: manner.room_until,
+            group,
         });
         (index, slot)
     }
@@ -237,8 +240,12 @@ impl State {
             submitted: now,
             deadline: request.deadline,
             control: request.options.clone(),
+            group: request.group,
             ended: None,
         };
+        if let Some(batcher) = &mut self.batcher {
+            batcher.count(crate::batch::Reason::Alone, 1);
+        }
         let (job, _) = job_of(request);
         let work = self.occupy(lane, running, job, now);
         if behind {

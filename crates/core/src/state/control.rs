@@ -145,13 +145,18 @@ impl State {
         live_tickets
     }
 
-    /// Ends what is due. Returns when to look again.
+    /// Ends what is due, windows of batches too. Returns when to look again, unless that is known.
     pub(crate) fn expire(&mut self, now: Time, fx: &mut Effects) -> Option<Time> {
+        self.armed.retain(|at| *at > now);
         while let Some((id, index)) = self.deadlines.pop_due(now) {
             self.end_early(id, index, Early::Expired, now, fx);
         }
-        self.armed = self.deadlines.next();
-        self.armed
+        let window = self.batcher.as_mut().and_then(|batcher| batcher.window.take_if(|at| *at <= now));
+        if window.is_some() {
+            self.kick(now, fx);
+        }
+        self.rearm(fx);
+        fx.arm.take()
     }
 
     /// Stops admission. Idempotent.

@@ -32,12 +32,12 @@ impl State {
         (0..self.lanes.len()).rev().find(free)
     }
 
-    fn may_start(&self, item: &Item) -> bool {
+    pub(super) fn may_start(&self, item: &Item) -> bool {
         !self.config.serial || item.key.is_none_or(|key| self.keys.get(key).running == 0)
     }
 
     /// The flow whose turn it is, and its next request.
-    fn peek(&self) -> Option<(usize, Item)> {
+    pub(super) fn peek(&self) -> Option<(usize, Item)> {
         if self.flows.len() == 1 {
             return self.peek_flow(0).map(|item| (0, item));
         }
@@ -85,7 +85,7 @@ impl State {
     }
 
     /// The first urgent request that may start.
-    fn urgent_next(&self) -> Option<usize> {
+    pub(super) fn urgent_next(&self) -> Option<usize> {
         self.urgent.iter().copied().find(|index| {
             self.entries[*index]
                 .as_ref()
@@ -99,6 +99,9 @@ impl State {
     pub(super) fn next(&mut self, lane: usize, now: Time, fx: &mut Effects) -> Option<Work> {
         if self.lanes[lane].busy {
             return None;
+        }
+        if self.batcher.is_some() {
+            return self.next_batch(lane, now, fx);
         }
         let mut work: Option<Work> = None;
         while work.as_ref().is_none_or(|work| work.jobs.len() < self.config.max_batch) {
@@ -135,7 +138,7 @@ impl State {
 
     /// Takes a waiting request out of its queue, ready to run.
     #[inline]
-    fn start(&mut self, index: usize, fx: &mut Effects) -> Option<(Running, Job)> {
+    pub(super) fn start(&mut self, index: usize, fx: &mut Effects) -> Option<(Running, Job)> {
         self.take_from_queue(index, true);
         let entry = self.take_entry(index)?;
         let ticket = entry.ticket?;
@@ -153,6 +156,7 @@ impl State {
             submitted: entry.submitted,
             deadline: entry.deadline,
             control: entry.job.options.clone(),
+            group: entry.group,
             ended: None,
         };
         Some((running, entry.job))
@@ -190,10 +194,10 @@ impl State {
         slot.since = now;
         let engine = slot.engine.take();
         self.mark_running(lane, running, now);
-        Work { lane, jobs: SmallVec::from_buf([job]), engine }
+        Work { lane, jobs: SmallVec::from_buf([job]), engine, refused: None }
     }
 
-    fn mark_running(&mut self, lane: usize, running: Running, now: Time) {
+    pub(super) fn mark_running(&mut self, lane: usize, running: Running, now: Time) {
         self.count(running.key, |counters| counters.running += 1);
         if let Some(key) = running.key {
             self.keys.start(key);
@@ -211,6 +215,14 @@ impl State {
         let mut unclaimed = self.waiting().saturating_sub(waking);
         if unclaimed == 0 || (self.urgent_next().is_none() && self.peek().is_none()) {
             return;
+        }
+        if self.batcher.is_some() {
+            // One worker takes a whole batch, and wakes the next when something is left.
+            let idle = self.lanes.iter().any(|lane| !lane.busy && !lane.gone);
+            if waking > 0 || !idle || !self.releasable(now, fx) {
+                return;
+            }
+            unclaimed = 1;
         }
         for number in 0..self.lanes.len() {
             let lane = &mut self.lanes[number];
@@ -233,7 +245,7 @@ impl State {
     }
 
     /// The first waiting request that any lane may run and that satisfies `wanted`.
-    fn for_any_lane(&self, wanted: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn for_any_lane(&self, wanted: impl Fn(usize) -> bool) -> Option<usize> {
         let suits = |item: &Item| {
             self.entries[item.index].as_ref().is_some_and(|entry| entry.any_lane) && wanted(item.index)
         };
@@ -272,12 +284,24 @@ impl State {
         };
         let urgent = self.urgent_next().filter(|index| parked(*index));
         let found = urgent.or_else(|| self.for_any_lane(parked));
-        let Some((running, job)) = found.and_then(|index| self.start(index, fx)) else { return false };
-        let Some(slot) = running.slot.clone() else { return false };
-        let work = self.occupy(lane, running, job, now);
+        let Some(index) = found else { return false };
+        let Some(slot) = self.entries[index].as_ref().map(|entry| Arc::clone(&entry.slot)) else {
+            return false;
+        };
+        let Some(work) = self.start_out_of_turn(index, lane, now, fx) else { return false };
         slot.grant(work);
         fx.grants.push(slot);
         true
+    }
+
+    /// Puts a request on a free lane for the thread that waits for it.
+    #[inline]
+    fn start_out_of_turn(&mut self, index: usize, lane: usize, now: Time, fx: &mut Effects) -> Option<Work> {
+        if self.batcher.is_some() {
+            return self.launch(index, lane, self.reason_out_of_turn(index), now, fx);
+        }
+        let (running, job) = self.start(index, fx)?;
+        Some(self.occupy(lane, running, job, now))
     }
 
     /// Lets the thread that waits for a request run it on the spot: when it is next and a lane is free, or,
@@ -300,8 +324,7 @@ impl State {
             false => self.urgent.is_empty() && self.peek().is_some_and(|(_, next)| next == item),
         };
         if let Some(lane) = self.free_lane(any).filter(|_| next && !expired) {
-            let (running, job) = self.start(index, fx)?;
-            let work = self.occupy(lane, running, job, now);
+            let work = self.start_out_of_turn(index, lane, now, fx)?;
             self.kick(now, fx);
             return Some(work);
         }

@@ -182,7 +182,10 @@ impl State {
         if lane.running.iter().any(|one| one.ended.is_some()) {
             lane.controls().for_each(|control| control.reset());
         }
-        let running = std::mem::take(&mut lane.running);
+        if self.batcher.is_some() {
+            self.learn(work, took, now);
+        }
+        let running = std::mem::take(&mut self.lanes[work.lane].running);
         let mut inline = None;
         let mut jobs = work.jobs.iter_mut();
         for running in running {

@@ -9,19 +9,21 @@ mod dispatch;
 mod effects;
 mod finish;
 mod flow;
+mod join;
 mod lane;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::admission::{Overflow, Patience};
+use crate::batch::Limits;
 use crate::deadlines::Deadlines;
 use crate::engine::{Control, Job, Lane};
 use crate::error::DropReason;
 use crate::keys::Keys;
 use crate::metrics::{Counters, End, Histogram};
 use crate::reorder::Reorder;
-use crate::request::{Outcome, StreamKey, Ticket, Time};
+use crate::request::{Group, Outcome, StreamKey, Ticket, Time};
 use crate::schedule::{Item, KeyId};
 use crate::slot::{SlotRef, Tag};
 
@@ -30,6 +32,8 @@ pub(crate) use dispatch::Turn;
 pub(crate) use effects::Effects;
 use flow::Flow;
 pub use flow::{Output, Pulled};
+pub use join::BatchStats;
+use join::Batcher;
 pub(crate) use lane::LaneSlot;
 pub use lane::LaneStats;
 
@@ -61,6 +65,8 @@ pub struct Config {
     pub serial: bool,
     /// How many requests a lane takes at once.
     pub max_batch: usize,
+    /// Requests of a group share a run.
+    pub batching: Option<Limits>,
     /// How long a worker or a waiting thread spins before it parks.
     pub spin: Duration,
 }
@@ -76,6 +82,7 @@ impl Default for Config {
             tell_drops: false,
             serial: false,
             max_batch: 1,
+            batching: None,
             spin: Duration::ZERO,
         }
     }
@@ -130,11 +137,14 @@ pub(crate) struct Entry {
     any_lane: bool,
     /// A thread is parked on its slot and would run it.
     caller: bool,
+    /// A thread is parked on its slot: in a window, nobody waits for others then.
+    awaited: bool,
     /// It stands in the urgent queue.
     urgent: bool,
     submitted: Time,
     deadline: Option<Time>,
     room_until: Option<Time>,
+    group: Option<Group>,
 }
 
 impl Entry {
@@ -162,6 +172,7 @@ pub(crate) struct Running {
     submitted: Time,
     deadline: Option<Time>,
     control: Option<std::sync::Arc<dyn Control>>,
+    group: Option<Group>,
     /// It ended before its engine returned; the answer goes nowhere (invariant 5).
     ended: Option<Outcome>,
 }
@@ -230,8 +241,10 @@ pub(crate) struct State {
     /// The delivery thread sleeps.
     pub(crate) listening: bool,
     deadlines: Deadlines,
-    /// What the timer was last told.
-    armed: Option<Time>,
+    /// When the timer will look, the next time last: what it was told is not told again.
+    armed: Vec<Time>,
+    /// Dynamic batching, where the session has it.
+    pub(crate) batcher: Option<Box<Batcher>>,
     next_ticket: Ticket,
     next_id: u64,
     /// Requests that closing has cancelled.
@@ -268,7 +281,8 @@ impl State {
             listening: false,
             cut: 0,
             deadlines: Deadlines::default(),
-            armed: None,
+            armed: Vec::new(),
+            batcher: config.batching.map(|limits| Box::new(Batcher::new(limits))),
             next_ticket: 0,
             next_id: 0,
             callers: 0,
@@ -303,10 +317,20 @@ impl State {
     }
 
     fn rearm(&mut self, fx: &mut Effects) {
-        if let Some(at) = self.deadlines.next().filter(|at| self.armed.is_none_or(|armed| *at < armed)) {
-            self.armed = Some(at);
-            fx.arm = Some(at);
+        if let Some(at) = self.next_alarm()
+            && let Some(untold) = fx.arm.replace(at)
+        {
+            self.armed.retain(|other| *other != untold);
         }
+    }
+
+    /// When the timer has to look, unless it looks before that anyway.
+    fn next_alarm(&mut self) -> Option<Time> {
+        let window = self.batcher.as_ref().and_then(|batcher| batcher.window);
+        let due = self.deadlines.next().into_iter().chain(window).min();
+        let at = due.filter(|at| self.armed.last().is_none_or(|armed| at < armed))?;
+        self.armed.push(at);
+        Some(at)
     }
 
     /// Requests that wait, in every flow.

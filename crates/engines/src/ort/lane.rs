@@ -9,6 +9,7 @@ use headway_core::error::{Error, ErrorKind};
 use headway_core::request::{Inputs, Wanted};
 use headway_core::value::Values;
 
+use super::batch::Plan;
 use super::feeds::{Feeds, release_all};
 use super::raw::{OrtRunOptions, OrtValue};
 use super::run_options::{OrtControl, RunConfig};
@@ -27,20 +28,39 @@ pub(super) struct OrtLane {
     /// Wanted names (into `session`) and what the engine gave for them; kept for their capacity.
     pub(super) output_names: Vec<*const c_char>,
     pub(super) outputs: Vec<*mut OrtValue>,
+    /// How requests are joined, where they are.
+    pub(super) plan: Option<Arc<Plan>>,
 }
 
 // SAFETY: between runs the vectors are empty; the rest is Send.
 unsafe impl Send for OrtLane {}
 
 impl OrtLane {
-    pub(super) fn new(session: Arc<Session>, cache: usize) -> Result<OrtLane, Error> {
+    pub(super) fn new(
+        session: Arc<Session>,
+        cache: usize,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<OrtLane, Error> {
         let control = Arc::new(OrtControl::new(session.runtime, &RunConfig::default())?);
         let pool = Pool::new(cache);
         let (output_names, outputs) = (Vec::new(), Vec::new());
-        Ok(OrtLane { session, pool, control, feeds: Feeds::default(), output_names, outputs })
+        Ok(OrtLane { session, pool, control, feeds: Feeds::default(), output_names, outputs, plan })
     }
 
-    fn run_one(&mut self, entered: Option<&Entered>, job: &Job) -> Result<Values, Error> {
+    #[inline]
+    pub(super) fn run_job(&mut self, entered: Option<&Entered>, job: &mut Job) {
+        let result = self.run_one(entered, job);
+        self.release();
+        if let Inputs::Binding(owner) = &job.inputs {
+            finish(owner, result.as_ref().ok());
+        }
+        if let (Some(_), Ok(values)) = (&self.plan, &result) {
+            self.witness(job, values);
+        }
+        job.result = Some(result);
+    }
+
+    pub(super) fn run_one(&mut self, entered: Option<&Entered>, job: &Job) -> Result<Values, Error> {
         let options = match &job.options {
             None => self.control.raw(),
             Some(control) => options_of(control.as_ref())?,
@@ -104,7 +124,7 @@ impl OrtLane {
     }
 
     /// Releases every engine value of the request, on this thread.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         let runtime = self.session.runtime;
         self.feeds.release(runtime);
         release_all(runtime, &mut self.outputs);
@@ -116,14 +136,14 @@ impl Lane for OrtLane {
     fn run(&mut self, jobs: &mut [Job]) {
         // Nobody else enters a lane's pool; were it so, outputs would only be copied.
         let entered = self.pool.enter();
-        for job in jobs {
-            let result = self.run_one(entered.as_ref(), job);
-            self.release();
-            if let Inputs::Binding(owner) = &job.inputs {
-                finish(owner, result.as_ref().ok());
-            }
-            job.result = Some(result);
+        match self.plan.clone() {
+            Some(plan) if jobs.len() > 1 => self.run_batch(entered.as_ref(), &plan, jobs),
+            _ => jobs.iter_mut().for_each(|job| self.run_job(entered.as_ref(), job)),
         }
+    }
+
+    fn refusal(&mut self) -> Option<Box<str>> {
+        self.plan.as_ref()?.refusal()
     }
 
     fn control(&self) -> Option<Arc<dyn Control>> {

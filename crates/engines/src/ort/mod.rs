@@ -5,11 +5,13 @@
 //! serve `session`, which loads a model and opens lanes; `lane` runs requests with `feeds` as their inputs, and `targets`
 //! and `binding` those that bring their outputs' places (`bound`). `values` carries tensors across, `composite_in`,
 //! `composite_out`, `sparse` and `empty` what is made of tensors (`composite`), `device` is what stays on a device.
+//! `batch` joins several requests into one run.
 //! `allocator` gives the engine Headway's pooled memory, `log` catches what the engine says.
 
 mod adapter;
 mod allocator;
 mod api;
+mod batch;
 mod binding;
 mod bound;
 mod composite;

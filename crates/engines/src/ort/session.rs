@@ -4,12 +4,13 @@ use std::any::Any;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use headway_core::engine::{Control, Engine, Lane, ModelInfo, NodeInfo, ValueType};
+use headway_core::engine::{BatchAxes, Control, Engine, Lane, ModelInfo, NodeInfo, ValueType};
 use headway_core::error::{Error, ErrorKind};
 use headway_core::value::DType;
 
+use super::batch::Plan;
 use super::initializers::Kept;
 use super::lane::OrtLane;
 use super::options::{Options, SessionConfig, Threads};
@@ -96,6 +97,8 @@ pub struct OrtEngine {
     session: Arc<Session>,
     lane_cache: usize,
     threads: Threads,
+    /// Set before lanes are opened.
+    plan: OnceLock<Arc<Plan>>,
 }
 
 impl OrtEngine {
@@ -130,7 +133,12 @@ impl OrtEngine {
         session.info = unsafe { model::read(runtime, raw) }?;
         session.cache_names()?;
         let lane_cache = options.config.lane_cache_bytes.unwrap_or(LANE_CACHE);
-        Ok(OrtEngine { session: Arc::new(session), lane_cache, threads: native.threads })
+        Ok(OrtEngine {
+            session: Arc::new(session),
+            lane_cache,
+            threads: native.threads,
+            plan: OnceLock::new(),
+        })
     }
 
     /// Makes run options for one request.
@@ -207,11 +215,16 @@ impl Engine for OrtEngine {
     }
 
     fn open_lane(&self, _id: usize) -> Result<Box<dyn Lane>, Error> {
-        Ok(Box::new(OrtLane::new(Arc::clone(&self.session), self.lane_cache)?))
+        Ok(Box::new(OrtLane::new(Arc::clone(&self.session), self.lane_cache, self.plan.get().cloned())?))
     }
 
     fn can_cancel(&self) -> bool {
         true
+    }
+
+    fn batch(&self, axes: &BatchAxes) -> Result<(), Error> {
+        let taken = || Error::new(ErrorKind::Input, "batching: the model's axes are set already");
+        self.plan.set(Arc::new(Plan::new(axes.clone()))).map_err(|_| taken())
     }
 
     fn as_any(&self) -> &dyn Any {

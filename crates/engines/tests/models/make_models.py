@@ -234,6 +234,37 @@ def sparse_values() -> None:
         save(f"sparse_{word}", [node("Identity", ["x"], ["y"])], [both, tensor("x")], [both, tensor("y")])
 
 
+def batches() -> None:
+    inner = ["S", "B", "F"]
+    nodes = [
+        node("Mul", ["x", "factor"], ["y"]),
+        node("ReduceSum", ["y", "axes"], ["total"], keepdims=0),
+    ]
+    save(
+        "batch_inner",
+        nodes,
+        [tensor("x", shape=inner), tensor("factor", shape=[])],
+        [tensor("y", shape=[None, None, None]), tensor("total", shape=[None])],
+        (constant("axes", np.array([0, 2], np.int64)),),
+    )
+    save(
+        "batch_gather",
+        [node("Gather", ["table", "index"], ["y"])],
+        [tensor("index", TensorProto.INT64, ["N"])],
+        [tensor("y", shape=["N"])],
+        (constant("table", np.array([10, 20, 30], np.float32)),),
+    )
+    nodes = [node("Add", ["x", "x"], ["y"]), node("Identity", ["own"], ["shared"])]
+    rows = ["N", 3]
+    save(
+        "batch_shared",
+        nodes,
+        [tensor("x", shape=rows)],
+        [tensor("y", shape=rows), tensor("shared", shape=[2])],
+        (constant("own", np.array([7, 8], np.float32)),),
+    )
+
+
 def main() -> None:
     arithmetic()
     shapes()
@@ -242,6 +273,7 @@ def main() -> None:
     other_values()
     composites()
     sparse_values()
+    batches()
     for word, dtype in DTYPES.items():
         ends = tensor("x", dtype, ["N"]), tensor("y", dtype, ["N"])
         save(f"identity_{word}", [node("Identity", ["x"], ["y"])], [ends[0]], [ends[1]])

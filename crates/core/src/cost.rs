@@ -1,0 +1,265 @@
+//! What a run costs by its size, and whether joining pays. Pure: time is an argument.
+
+use std::time::Duration;
+
+use crate::batch::{Advice, Limits};
+use crate::request::Time;
+
+/// Runs of either kind that a verdict needs, and those that it looks at.
+const RUNS: usize = 5;
+const RECENT: usize = 8;
+/// A row in a batch has to take less than this share of its time alone.
+const PAYS: f64 = 0.95;
+/// While batching is on, one of so many runs is alone, so that its cost stays known.
+const SAMPLE_EVERY: u32 = 64;
+/// While it is off, it is tried again after so many requests, or so much time.
+const PROBE_REQUESTS: u64 = 1_000;
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+/// Groups that are remembered.
+const GROUPS: usize = 32;
+/// Releases before the usual size of a group is known.
+const SEEN: u32 = 8;
+/// Sizes 1, 2, 4, ...
+const BUCKETS: usize = 16;
+
+/// A mean that follows slowly: the last eight samples or so, none of which counts for more than twice the mean.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    value: f64,
+    count: u32,
+}
+
+impl Mean {
+    fn add(&mut self, sample: f64) {
+        self.count = self.count.saturating_add(1);
+        // The first run of a kind allocates what later ones find.
+        if self.count <= 2 {
+            self.value = sample;
+            return;
+        }
+        let weight = 1.0 / f64::from((self.count - 1).min(8));
+        self.value += (sample.min(2.0 * self.value) - self.value) * weight;
+    }
+}
+
+/// The last samples of a kind. What disturbs a run only makes it longer, so the second shortest of them is compared:
+/// a mean would follow every other process on the machine.
+#[derive(Debug, Clone, Copy, Default)]
+struct Recent {
+    last: [f64; RECENT],
+    count: usize,
+}
+
+impl Recent {
+    fn add(&mut self, sample: f64) {
+        self.last[self.count % RECENT] = sample;
+        self.count += 1;
+    }
+
+    fn known(&self) -> bool {
+        self.count >= RUNS
+    }
+
+    fn value(&self) -> f64 {
+        let mut known = self.last;
+        let known = &mut known[..self.count.min(RECENT)];
+        known.sort_unstable_by(f64::total_cmp);
+        known.get(1).or(known.first()).copied().unwrap_or(0.0)
+    }
+}
+
+/// Whether requests of a group are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Learning,
+    On,
+    Off { since: Time, requests: u64 },
+}
+
+/// One group's experience.
+#[derive(Debug, Clone)]
+struct Curve {
+    key: u64,
+    phase: Phase,
+    /// Nanoseconds a row: of requests that ran alone, and of those that ran together.
+    alone: Recent,
+    joined: Recent,
+    /// Nanoseconds a row, by the size of the run.
+    by_size: [Mean; BUCKETS],
+    /// Rows that were released together, and how often.
+    rows: Mean,
+    releases: u32,
+    since_alone: u32,
+    runs: u64,
+    /// When it was used last, for forgetting.
+    used: u64,
+}
+
+impl Curve {
+    fn new(key: u64) -> Self {
+        Curve {
+            key,
+            phase: Phase::Learning,
+            alone: Recent::default(),
+            joined: Recent::default(),
+            by_size: [Mean::default(); BUCKETS],
+            rows: Mean::default(),
+            releases: 0,
+            since_alone: 0,
+            runs: 0,
+            used: 0,
+        }
+    }
+
+    fn pays(&self) -> bool {
+        self.joined.value() < PAYS * self.alone.value()
+    }
+
+    fn advice(&self, limits: &Limits) -> Advice {
+        let sample = match self.phase {
+            Phase::Off { .. } => return Advice::Off,
+            Phase::Learning => self.joined.known() && !self.alone.known(),
+            Phase::On => self.since_alone >= SAMPLE_EVERY,
+        };
+        if sample {
+            return Advice::Alone;
+        }
+        let saving = (self.phase == Phase::On)
+            .then(|| Duration::from_nanos((self.alone.value() - self.joined.value()).max(0.0) as u64));
+        let run = (self.runs > 0).then(|| self.longest(limits.max_size));
+        Advice::Join { expected: self.expected(limits.max_size), saving, run }
+    }
+
+    /// How long a run of this size takes, by the nearest size that is known.
+    fn longest(&self, size: u32) -> Duration {
+        let known = (0..BUCKETS).rev().find(|&at| self.by_size[at].count > 0);
+        let nanos = known.map_or(0.0, |at| self.by_size[at].value * f64::from(size));
+        Duration::from_nanos(nanos as u64)
+    }
+
+    /// Rows that usually come together; now and then more, or a size once found would never grow.
+    fn expected(&self, most: u32) -> u32 {
+        if self.releases < SEEN {
+            return most;
+        }
+        let usual = (self.rows.value - 0.05).ceil() as u32;
+        if self.releases.is_multiple_of(8) { usual + (usual / 2).max(1) } else { usual }
+    }
+
+    fn record(&mut self, requests: u32, rows: u32, took: Duration, now: Time) {
+        let each = (took.as_nanos() as f64).max(1.0) / f64::from(rows.max(1));
+        self.runs += 1;
+        self.by_size[bucket(rows)].add(each);
+        if requests > 1 {
+            self.joined.add(each);
+            self.since_alone = self.since_alone.saturating_add(1);
+        } else {
+            self.alone.add(each);
+            self.since_alone = 0;
+        }
+        self.phase = match self.phase {
+            Phase::Off { since, requests: seen } => {
+                let requests = seen + u64::from(requests);
+                if requests >= PROBE_REQUESTS || now.saturating_sub(since) >= PROBE_AFTER {
+                    self.joined = Recent::default();
+                    Phase::Learning
+                } else {
+                    Phase::Off { since, requests }
+                }
+            }
+            _ if !(self.joined.known() && self.alone.known()) => self.phase,
+            _ if self.pays() => Phase::On,
+            _ => Phase::Off { since: now, requests: 0 },
+        };
+    }
+}
+
+fn bucket(rows: u32) -> usize {
+    (rows.max(1).ilog2() as usize).min(BUCKETS - 1)
+}
+
+/// What is known of all groups.
+#[derive(Debug, Clone, Default)]
+pub struct Learner {
+    curves: Vec<Curve>,
+    tick: u64,
+    /// Why the model cannot be batched at all.
+    refused: Option<Box<str>>,
+}
+
+impl Learner {
+    /// What to do with requests of this group.
+    pub fn advice(&self, key: u64, limits: &Limits) -> Advice {
+        if self.refused.is_some() {
+            return Advice::Off;
+        }
+        match self.curves.iter().find(|curve| curve.key == key) {
+            Some(curve) => curve.advice(limits),
+            None => Advice::Join { expected: limits.max_size, saving: None, run: None },
+        }
+    }
+
+    /// So many rows were released together.
+    pub fn released(&mut self, key: u64, rows: u32) {
+        let curve = self.curve(key);
+        curve.releases = curve.releases.wrapping_add(1);
+        curve.rows.add(f64::from(rows));
+    }
+
+    /// A run of this group ended.
+    pub fn record(&mut self, key: u64, requests: u32, rows: u32, took: Duration, now: Time) {
+        self.curve(key).record(requests, rows, took, now);
+    }
+
+    /// The model does not keep to its axes: nothing is joined any more.
+    pub fn refuse(&mut self, reason: Box<str>) {
+        self.refused.get_or_insert(reason);
+    }
+
+    fn curve(&mut self, key: u64) -> &mut Curve {
+        self.tick += 1;
+        let place = match self.curves.iter().position(|curve| curve.key == key) {
+            Some(place) => place,
+            None => self.add(Curve::new(key)),
+        };
+        let curve = &mut self.curves[place];
+        curve.used = self.tick;
+        curve
+    }
+
+    fn add(&mut self, curve: Curve) -> usize {
+        if self.curves.len() < GROUPS {
+            self.curves.push(curve);
+            return self.curves.len() - 1;
+        }
+        let oldest = (0..GROUPS).min_by_key(|&at| self.curves[at].used).unwrap_or(0);
+        self.curves[oldest] = curve;
+        oldest
+    }
+
+    fn main(&self) -> Option<&Curve> {
+        self.curves.iter().max_by_key(|curve| curve.runs)
+    }
+
+    /// Why nothing is joined; of the group that runs most.
+    pub fn off_reason(&self) -> Option<String> {
+        if let Some(refused) = &self.refused {
+            return Some(refused.to_string());
+        }
+        let curve = self.main().filter(|curve| matches!(curve.phase, Phase::Off { .. }))?;
+        let millis = |nanos: f64| nanos / 1e6;
+        let (joined, alone) = (millis(curve.joined.value()), millis(curve.alone.value()));
+        Some(format!("a row takes {joined:.3} ms in a batch and {alone:.3} ms alone"))
+    }
+
+    /// How long runs of each size take, of the group that runs most.
+    pub fn cost(&self) -> Vec<(u32, Duration)> {
+        let sizes = self.main().map(|curve| &curve.by_size[..]).unwrap_or_default();
+        let known = sizes.iter().enumerate().filter(|(_, mean)| mean.count > 0);
+        known
+            .map(|(at, mean)| {
+                (1_u32 << at, Duration::from_nanos((mean.value * f64::from(1_u32 << at)) as u64))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,475 @@
+//! Dynamic batching: the pure decision, the cost curve, and the flow with a manual clock.
+
+mod support;
+
+use std::time::Duration;
+
+use headway_core::admission::Overflow;
+use headway_core::batch::{Advice, Limits, Reason, Verdict, Waiting, decide, group_of};
+use headway_core::cost::Learner;
+use headway_core::engine::BatchAxes;
+use headway_core::request::{Group, Wanted};
+use headway_core::state::Config;
+use headway_core::value::{DType, Data, Dims, Memory, Tensor, Value};
+use proptest::prelude::*;
+use support::{Ask, Bench, ask, flow, outcome};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn limits(max_size: u32, millis: u64) -> Limits {
+    Limits { max_size, max_delay: Duration::from_millis(millis) }
+}
+
+fn advices() -> impl Strategy<Value = Advice> {
+    let some = |range: std::ops::Range<u64>| prop::option::of(range.prop_map(Duration::from_micros));
+    prop_oneof![
+        Just(Advice::Off),
+        Just(Advice::Alone),
+        (1..12_u32, some(0..4_000), some(1..9_000)).prop_map(|(expected, saving, run)| Advice::Join {
+            expected,
+            saving,
+            run
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn a_window_is_bounded_by_delay_deadline_and_size(
+        (rows, max_size, delay) in (1..12_u32, 1..10_u32, 0..6_u64),
+        (oldest, now) in (0..20_000_u64, 0..20_000_u64),
+        deadline in prop::option::of(0..40_000_u64),
+        (complete, awaited, closing) in any::<(bool, bool, bool)>(),
+        advice in advices(),
+    ) {
+        let micros = Duration::from_micros;
+        let (oldest, now) = (micros(oldest), micros(oldest + now));
+        let limits = limits(max_size, delay);
+        let look = Waiting { rows, oldest, deadline: deadline.map(micros), complete, awaited, closing };
+        match decide(&limits, &look, advice, now) {
+            Verdict::Wait(until) => {
+                prop_assert!(until > now && until <= oldest + limits.max_delay);
+                prop_assert!(rows < max_size && !complete && !awaited && !closing);
+                let Advice::Join { expected, run, .. } = advice else { panic!("only those who join wait") };
+                prop_assert!(expected > rows);
+                if let Some(deadline) = deadline {
+                    prop_assert!(until + run.expect("known") <= micros(deadline), "there is time left to run");
+                }
+                // At its end the window is over, and not before.
+                prop_assert!(matches!(decide(&limits, &look, advice, until), Verdict::Release(_)));
+                prop_assert_eq!(decide(&limits, &look, advice, until - micros(1).min(until - now)), Verdict::Wait(until));
+            }
+            Verdict::Release(Reason::Full) => prop_assert!(rows >= max_size || complete),
+            Verdict::Release(Reason::Delay) => prop_assert!(now >= oldest + limits.max_delay),
+            Verdict::Release(Reason::Deadline) => prop_assert!(deadline.is_some()),
+            Verdict::Release(Reason::Closing) => prop_assert!(closing),
+            Verdict::Release(Reason::Off) => prop_assert_eq!(advice, Advice::Off),
+            Verdict::Release(Reason::Alone) => prop_assert_eq!(advice, Advice::Alone),
+            Verdict::Release(Reason::Idle) => {}
+        }
+    }
+
+    #[test]
+    fn batching_stays_on_only_where_a_row_is_cheaper(
+        (fixed, each) in (0..500_u64, 20..200_u64), noise in prop::collection::vec(0..40_u64, 64..200),
+    ) {
+        let (mut learner, limits) = (Learner::default(), limits(8, 2));
+        for (at, noise) in noise.iter().enumerate() {
+            // One run in five is disturbed.
+            let noise = if at % 5 == 0 { noise * 50 } else { 0 };
+            let rows = if learner.advice(1, &limits) == Advice::Off || at % 2 == 0 { 1 } else { 8 };
+            let took = Duration::from_micros(fixed + each * u64::from(rows) + noise);
+            learner.record(1, rows, rows, took, Duration::ZERO);
+        }
+        let (alone, joined) = ((fixed + each) as f64, fixed as f64 / 8.0 + each as f64);
+        let off = learner.advice(1, &limits) == Advice::Off;
+        prop_assert_eq!(off, learner.off_reason().is_some());
+        if joined < 0.9 * alone {
+            prop_assert!(!off, "{joined} {alone}");
+        }
+        if joined > 0.97 * alone {
+            prop_assert!(off, "{joined} {alone}");
+        }
+    }
+}
+
+#[test]
+fn what_is_off_is_tried_again_rarely() {
+    let (mut learner, limits) = (Learner::default(), limits(8, 2));
+    let run = |learner: &mut Learner, requests: u32, at: u64| {
+        learner.record(1, requests, requests, MS * requests, Duration::from_secs(at));
+    };
+    (0..5).for_each(|_| run(&mut learner, 8, 0));
+    assert_eq!(learner.advice(1, &limits), Advice::Alone, "what a run alone costs is not known yet");
+    (0..5).for_each(|_| run(&mut learner, 1, 0));
+    assert_eq!(learner.advice(1, &limits), Advice::Off);
+    (0..999).for_each(|_| run(&mut learner, 1, 1));
+    assert_eq!(learner.advice(1, &limits), Advice::Off);
+    run(&mut learner, 1, 1);
+    assert!(
+        matches!(learner.advice(1, &limits), Advice::Join { saving: None, .. }),
+        "after a thousand requests"
+    );
+    (0..5).for_each(|_| run(&mut learner, 8, 1));
+    assert_eq!(learner.advice(1, &limits), Advice::Off, "still not");
+    run(&mut learner, 1, 11);
+    assert!(matches!(learner.advice(1, &limits), Advice::Join { .. }), "after ten seconds");
+    learner.refuse("no".into());
+    assert_eq!((learner.advice(1, &limits), learner.off_reason()), (Advice::Off, Some("no".into())));
+}
+
+fn tensor(dtype: DType, dims: &[i64]) -> Value {
+    let data = Data::Memory(Memory { addr: 64, len: 0, owner: None });
+    Value::Tensor(Tensor { dtype, dims: Dims::from_slice(dims), data })
+}
+
+#[test]
+fn groups_differ_by_all_but_the_batch_axis() {
+    let axes = BatchAxes { inputs: vec![Some(0), Some(1), None], outputs: vec![Some(0)] };
+    let of = |first: &[i64], second: &[i64], dtype: DType| {
+        group_of(&[tensor(dtype, first), tensor(DType::F32, second), Value::None], &Wanted::All, &axes)
+    };
+    let one = of(&[1, 3], &[2, 1, 4], DType::F32).expect("a group");
+    let two = of(&[5, 3], &[2, 5, 4], DType::F32).expect("a group");
+    assert_eq!((one.key == two.key, one.rows, two.rows), (true, 1, 5));
+    for other in [
+        of(&[1, 4], &[2, 1, 4], DType::F32),
+        of(&[1, 3], &[3, 1, 4], DType::F32),
+        of(&[1, 3], &[2, 1, 4], DType::F64),
+    ] {
+        assert_ne!(other.expect("a group").key, one.key);
+    }
+    assert_eq!(of(&[1, 3], &[2, 2, 4], DType::F32), None, "different numbers of rows");
+    assert_eq!(of(&[0, 3], &[2, 0, 4], DType::F32), None, "no rows");
+    assert_eq!(of(&[1, 3], &[2], DType::F32), None, "no such axis");
+    assert_eq!(of(&[1, 3], &[2, 1, 4], DType::U4), None, "packed");
+    let some = Wanted::Some([0].into_iter().collect());
+    let values = [tensor(DType::F32, &[1, 3]), tensor(DType::F32, &[2, 1, 4]), Value::None];
+    assert_ne!(group_of(&values, &some, &axes).expect("a group").key, one.key);
+}
+
+/// A session with windows of so many milliseconds.
+fn bench(max_size: u32, delay: u64) -> Bench {
+    with(max_size, delay, Config::default())
+}
+
+fn with(max_size: u32, delay: u64, config: Config) -> Bench {
+    let flow = flow(16, Overflow::Block);
+    Bench::new(Config { batching: Some(limits(max_size, delay)), flow, delivery_depth: 99, ..config })
+}
+
+fn rows(mut ask: Ask, key: u64, rows: u32) -> Ask {
+    ask.request.group = Some(Group { key, rows });
+    ask
+}
+
+fn row(number: u64) -> Ask {
+    rows(ask(number), 1, 1)
+}
+
+fn released(bench: &Bench) -> Vec<(&'static str, u64)> {
+    let stats = bench.stats().batching.expect("batching");
+    let all = Reason::ALL.into_iter().map(|reason| (reason.as_str(), stats.released[reason as usize]));
+    all.filter(|(_, count)| *count > 0).collect()
+}
+
+#[test]
+fn the_oldest_waits_for_others_until_its_window_ends() {
+    let bench = bench(4, 5);
+    bench.submit(row(1));
+    assert!(bench.take(0).is_none(), "it waits");
+    bench.advance(3);
+    bench.submit(row(2));
+    assert!(bench.take(0).is_none());
+    assert_eq!(bench.flow.expire(), None, "the timer knows of the window");
+    bench.advance(2);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1, 2]);
+    assert_eq!(bench.counters().running, 2);
+    bench.answer(work);
+    assert_eq!((bench.counters().done, released(&bench)), (2, vec![("delay", 1)]));
+    assert_eq!(bench.stats().lanes[0].runs, 1, "one run of the engine");
+}
+
+#[test]
+fn a_full_batch_goes_at_once_and_what_is_left_waits() {
+    let bench = bench(4, 5);
+    (1..=6).for_each(|number| drop(bench.submit(row(number))));
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    bench.answer(work);
+    assert!(bench.take(0).is_none(), "two wait for others");
+    bench.flow.begin_close(true);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [5, 6]);
+    bench.answer(work);
+    assert_eq!(released(&bench), [("full", 1), ("closing", 1)]);
+}
+
+#[test]
+fn a_queue_without_room_waits_for_nobody() {
+    let bench = Bench::new(Config {
+        batching: Some(limits(8, 5)),
+        flow: flow(2, Overflow::Block),
+        ..Config::default()
+    });
+    (1..=2).for_each(|number| drop(bench.submit(row(number))));
+    let lined = bench.submit(row(3).waits());
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1, 2, 3], "who stands in the line moves up and joins");
+    assert!(lined.ticket().is_some());
+    bench.answer(work);
+    assert_eq!(released(&bench), [("full", 1)]);
+}
+
+#[test]
+fn a_deadline_ends_the_window_and_the_expired_never_join() {
+    let bench = bench(4, 50);
+    bench.submit(row(1).deadline(40));
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1], "nobody knows how long the model takes");
+    bench.clock.advance(MS * 4);
+    bench.answer(work);
+    bench.submit(row(2).deadline(54));
+    assert!(bench.take(0).is_none(), "it has time for others");
+    let late = bench.submit(row(3).deadline(20));
+    let kept = bench.submit(row(4));
+    bench.cancel(&late);
+    // 54 less half as much again as four rows take, and the slack: 54 - 24 - 1.
+    bench.advance(24);
+    assert!(bench.take(0).is_none());
+    bench.advance(1);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [2, 4]);
+    bench.answer(work);
+    assert_eq!(outcome(&kept), "done 4");
+    assert_eq!(released(&bench), [("deadline", 2)]);
+}
+
+#[test]
+fn other_groups_and_what_cannot_be_joined_pass_the_window() {
+    let bench = with(4, 5, Config { workers: 2, ..Config::default() });
+    bench.submit(row(1));
+    bench.submit(rows(ask(2), 2, 1));
+    bench.submit(ask(3));
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [3]);
+    bench.submit(row(4).priority(1));
+    bench.submit(rows(ask(5), 1, 3));
+    let (second, numbers) = bench.start(1);
+    assert_eq!(numbers, [1, 5], "of one priority only");
+    bench.answer(work);
+    bench.answer(second);
+    bench.advance(5);
+    let mut rest: Vec<Vec<u64>> = std::iter::from_fn(|| {
+        let work = bench.take(0)?;
+        let numbers = support::numbers(&work);
+        bench.answer(work);
+        Some(numbers)
+    })
+    .collect();
+    rest.sort();
+    assert_eq!(rest, [[2], [4]]);
+}
+
+#[test]
+fn rows_that_do_not_fit_are_left_for_the_next_run() {
+    let bench = bench(4, 5);
+    bench.submit(rows(ask(1), 1, 3));
+    bench.submit(rows(ask(2), 1, 2));
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1]);
+    bench.answer(work);
+    bench.submit(rows(ask(3), 1, 9));
+    bench.advance(5);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [2]);
+    bench.answer(work);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [3], "one request alone may be larger");
+    bench.answer(work);
+    assert_eq!(released(&bench), [("full", 3)]);
+}
+
+#[test]
+fn a_serial_key_is_in_a_batch_once_and_keys_take_turns() {
+    let bench = with(8, 0, Config { serial: true, ..Config::default() });
+    for (number, key) in [(1, 1), (2, 1), (3, 2), (4, 3), (5, 2)] {
+        bench.submit(row(number).key(key));
+    }
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1, 3, 4]);
+    assert!(bench.take(0).is_none());
+    bench.answer(work);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [2, 5]);
+    bench.answer(work);
+}
+
+#[test]
+fn who_waits_for_its_own_answer_waits_for_nobody() {
+    let bench = with(8, 5, Config { workers: 1, caller_lanes: 1, ..Config::default() });
+    let first = bench.submit(row(1));
+    bench.submit(row(2));
+    bench.submit(row(3).any_lane());
+    let how = headway_core::runtime::Waiting { execute: true, ahead: false };
+    assert!(bench.take(0).is_none());
+    // There is no engine here: the thread that runs it gets no answer, but it and its company ran.
+    bench.flow.wait(&first, None, how);
+    assert_eq!(bench.counters().failed, 3);
+    assert_eq!(released(&bench), [("idle", 1)]);
+    let work = bench.flow.begin(row(4).request, false).expect("a lane is free and nothing waits");
+    bench.answer(work);
+    assert_eq!(released(&bench), [("idle", 1), ("alone", 1)]);
+}
+
+#[test]
+fn neighbours_of_a_cancelled_request_run_on() {
+    let bench = bench(2, 5);
+    let slots = [bench.submit(row(1)), bench.submit(row(2))];
+    let (work, _) = bench.start(0);
+    assert!(bench.cancel(&slots[0]));
+    assert_eq!((outcome(&slots[0]), bench.stats().lanes[0].state), ("cancelled".into(), "running"));
+    bench.answer(work);
+    assert_eq!(outcome(&slots[1]), "done 2");
+}
+
+#[test]
+fn without_company_the_window_closes_by_itself() {
+    let bench = bench(4, 5);
+    for number in 0..8 {
+        bench.submit(row(number));
+        assert!(bench.take(0).is_none());
+        bench.advance(5);
+        assert_eq!(bench.run(0), Some(number));
+    }
+    // Now and then a longer window looks whether that has changed.
+    let waits = (8..24).filter(|&number| {
+        bench.submit(row(number));
+        let at_once = bench.run(0);
+        bench.advance(5);
+        assert_eq!(at_once.or_else(|| bench.run(0)), Some(number));
+        at_once.is_none()
+    });
+    assert!(waits.count() <= 3);
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Submit {
+        key: Option<i64>,
+        group: Option<u64>,
+        rows: u32,
+        priority: i32,
+        deadline: Option<u64>,
+        callback: bool,
+    },
+    Take(usize),
+    Complete(usize, bool),
+    Cancel(prop::sample::Index),
+    Advance(u64),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let submit = (
+        prop::option::of(0..3_i64),
+        prop::option::weighted(0.9, 0..2_u64),
+        1..4_u32,
+        0..2_i32,
+        prop::option::weighted(0.2, 0..30_u64),
+        any::<bool>(),
+    )
+        .prop_map(|(key, group, rows, priority, deadline, callback)| Op::Submit {
+            key,
+            group,
+            rows,
+            priority,
+            deadline,
+            callback,
+        });
+    let op = prop_oneof![
+        6 => submit,
+        4 => (0..2_usize).prop_map(Op::Take),
+        3 => (0..2_usize, any::<bool>()).prop_map(|(lane, well)| Op::Complete(lane, well)),
+        1 => any::<prop::sample::Index>().prop_map(Op::Cancel),
+        2 => (1..6_u64).prop_map(Op::Advance),
+    ];
+    prop::collection::vec(op, 1..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_is_joined_ends_once_and_in_order(serial in any::<bool>(), max_size in 1..6_u32, ops in ops()) {
+        let config = Config { workers: 2, serial, flow: flow(8, Overflow::Raise), delivery_depth: 99, ..Config::default() };
+        let bench = Bench::new(Config { batching: Some(limits(max_size, 4)), ..config });
+        // Of each request: slot, key, group, rows, priority.
+        let mut all = Vec::new();
+        let mut lanes = [None, None];
+        let mut now = 0;
+        let mut started: Vec<u64> = Vec::new();
+        let finish = |work, well: bool| if well { bench.answer(work) } else { bench.fail(work) };
+        for op in ops {
+            match op {
+                Op::Submit { key, group, rows: own, priority, deadline, callback } => {
+                    let mut one = ask(all.len() as u64).priority(priority);
+                    if let Some(key) = key { one = one.key(key); }
+                    if let Some(deadline) = deadline { one = one.deadline(now + deadline); }
+                    if callback { one = one.callback(); }
+                    if let Some(group) = group { one = rows(one, group, own); }
+                    if let Ok(slot) = bench.try_submit(one) {
+                        all.push((slot, key, group, own, priority));
+                    }
+                }
+                Op::Take(lane) if lanes[lane].is_none() => {
+                    let Some(work) = bench.take(lane) else { continue };
+                    let numbers = support::numbers(&work);
+                    let of = |number: &u64| &all[*number as usize];
+                    let head = of(&numbers[0]);
+                    let total: u32 = numbers.iter().map(|number| of(number).3).sum();
+                    prop_assert!(numbers.len() == 1 || (total <= max_size && head.2.is_some()));
+                    prop_assert!(numbers.iter().all(|number| of(number).2 == head.2 && of(number).4 == head.4));
+                    for (place, number) in numbers.iter().enumerate() {
+                        let key = of(number).1;
+                        let same = |other: &&u64| key.is_some() && of(other).1 == key && of(other).4 == of(number).4;
+                        prop_assert!(started.iter().chain(&numbers[..place]).filter(same).all(|other| other < number));
+                        let twice = numbers[..place].iter().any(|other| key.is_some() && of(other).1 == key);
+                        prop_assert!(!(serial && twice));
+                    }
+                    started.extend(&numbers);
+                    lanes[lane] = Some(work);
+                }
+                Op::Complete(lane, well) => { if let Some(work) = lanes[lane].take() { finish(work, well); } }
+                Op::Cancel(which) if !all.is_empty() => drop(bench.cancel(&which.get(&all).0)),
+                Op::Advance(millis) => { now += millis; bench.advance(millis); }
+                Op::Take(_) | Op::Cancel(_) => {}
+            }
+        }
+        lanes.into_iter().flatten().for_each(|work| drop(finish(work, true)));
+        // After the longest window something starts whenever a lane is free.
+        while bench.counters().waiting > 0 {
+            bench.advance(4);
+            let work = bench.take(0);
+            prop_assert!(work.is_some() || bench.counters().waiting == 0);
+            work.into_iter().for_each(|work| drop(finish(work, true)));
+        }
+        let called = bench.deliver().len();
+        let counters = bench.counters();
+        prop_assert_eq!(support::ended(&counters), all.len() as u64);
+        prop_assert!(all.iter().all(|one| one.0.is_ended()) && called <= all.len());
+    }
+}
+
+#[test]
+fn a_thread_that_only_waits_ends_the_window_too() {
+    let bench = bench(8, 5);
+    let slots = [bench.submit(row(1)), bench.submit(row(2))];
+    assert!(bench.take(0).is_none());
+    let how = headway_core::runtime::Waiting::default();
+    bench.flow.wait(&slots[1], Some(std::time::Instant::now()), how);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1, 2]);
+    bench.answer(work);
+    assert_eq!(released(&bench), [("idle", 1)]);
+}
