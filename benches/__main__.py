@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from . import (
+    batching,
     busy_producer,
     idle,
     imports,
@@ -32,6 +33,7 @@ BENCHES = {
     "busy_producer": busy_producer.measure,
     "rivals": rivals.measure,
     "saturation": saturation.measure,
+    "batching": batching.measure,
     "openloop": openloop.measure,
     "loadgen": loadgen.measure,
     "soak": soak.measure,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from headway import _core
 from headway._batching import Batching
-from headway._core import InferenceFuture, IOBinding, OrtValue
+from headway._core import InferenceFuture, IOBinding, OrtValue, PreparedCall
 from headway._errors import (
     DeadlineExceeded,
     Dropped,
@@ -94,6 +94,7 @@ __all__ = [
     "Sample",
     # values
     "IOBinding",
+    "PreparedCall",
     "OrtDevice",
     "OrtDeviceVendorId",
     "OrtSparseFormat",

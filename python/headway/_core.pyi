@@ -549,6 +549,32 @@ class OrtValue:
         """``(format, type, dense shape, values, indices)`` of a sparse tensor, over its own memory."""
 
 @final
+class PreparedCall:
+    """A call with fixed arrays: fill the inputs, run, read the outputs. Made by ``session.prepare()``."""
+
+    def __new__(
+        cls, session: Session, binding: IOBinding, inputs: dict[str, Any], outputs: tuple[Any, ...]
+    ) -> Self: ...
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The input arrays by name: what is written into them is what the next run reads."""
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The output arrays, in the order of the wanted outputs: every run writes into them."""
+
+    def run(self, *, timeout: float | None = ...) -> list[Any]:
+        """Run the model on what the input arrays hold, and give the output arrays, the same ones each time.
+
+        Args:
+            timeout: Seconds from now on; None for ever. Default: the session's.
+
+        Raises:
+            InputError: It runs already, in another thread (also a RuntimeError).
+            EngineError, DeadlineExceeded, SessionClosed: As ``run``.
+        """
+
+@final
 class IOBinding:
     """Inputs and the places of outputs of one session, bound once and run many times.
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from headway._core import Bell, Deliveries, Flow, InferenceFuture
     from headway._sample import Pulled
@@ -26,8 +25,6 @@ class _Watch:
         self._said: set[str] = set()
 
     def look(self, callback: object, seconds: float) -> None:
-        if seconds < SLOW_CALLBACK:
-            return
         name = getattr(callback, "__qualname__", None) or repr(callback)
         if name not in self._said:
             self._said.add(name)
@@ -47,25 +44,28 @@ def delivers() -> bool:
 def deliver(deliveries: Deliveries) -> None:
     """The delivery thread: calls the callbacks of one request after the other, until there will be none any more."""
     _thread.delivers = True
-    watch = _Watch()
+    watch, clock = _Watch(), time.monotonic
     while True:
         batch = deliveries.next()
         if batch is None:
             return
+        started = clock()
         while batch:
             calls: Any = batch.pop(0)
             failed = False
             callback: Any
             args: Any
             for callback, args in calls:
-                started = time.monotonic()
                 try:
                     callback(*args)
                 except BaseException as raised:
                     failed = True
                     deliveries.report(callback, raised)
                     raised.__traceback__ = None
-                watch.look(callback, time.monotonic() - started)
+                ended = clock()
+                if ended - started >= SLOW_CALLBACK:
+                    watch.look(callback, ended - started)
+                started = ended
             # Before the request counts as delivered, nothing of it is held here any more.
             calls = callback = args = None
             deliveries.returned(failed)
@@ -76,6 +76,7 @@ class LoopBell:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, bell: Bell) -> None:
         self.bell = bell
+        self.loop = weakref.ref(loop)
         self.next = 0
         self.waiting: dict[int, asyncio.Future[None]] = {}
         loop.add_reader(bell.fileno(), self.answer)
@@ -87,36 +88,53 @@ class LoopBell:
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 
-    async def wait(self, future: InferenceFuture, loop: asyncio.AbstractEventLoop, admitted: bool) -> None:
-        """Waits until the request is admitted, or until it ends."""
-        await self.wait_for(lambda number: future._subscribe(self.bell, number, admitted), loop)
+    def subscribe(self, future: InferenceFuture, admitted: bool) -> asyncio.Future[None] | None:
+        """What is resolved once the request is admitted, or has ended; None when that is past.
 
-    async def wait_output(self, flow: Flow, loop: asyncio.AbstractEventLoop) -> None:
+        Every request ends, also one whose task was cancelled: its ring takes the number out of ``waiting`` again.
+        """
+        self.next = number = self.next + 1
+        waiter = self.waiting[number] = _running_loop().create_future()
+        if future._subscribe(self.bell, number, admitted):
+            return waiter
+        del self.waiting[number]
+        return None
+
+    async def wait_output(self, flow: Flow) -> None:
         """Waits until a Run's flow has an output or is over."""
-        number = self.next + 1
+        self.next = number = self.next + 1
+        waiter = self.waiting[number] = _running_loop().create_future()
         try:
-            await self.wait_for(lambda number: flow.subscribe(self.bell, number), loop)
-        finally:
-            # A flow may have no output for ever; what nobody waits for any more is forgotten.
-            flow.unsubscribe(self.bell, number)
-
-    async def wait_for(self, subscribe: Callable[[int], bool], loop: asyncio.AbstractEventLoop) -> None:
-        """Waits until the bell rings for what ``subscribe(number)`` asked it to; it says whether it will."""
-        self.next += 1
-        number = self.next
-        waiter = self.waiting[number] = loop.create_future()
-        try:
-            if subscribe(number):
+            if flow.subscribe(self.bell, number):
                 await waiter
         finally:
+            # A flow may have no output for ever; what nobody waits for any more is forgotten.
             self.waiting.pop(number, None)
+            flow.unsubscribe(self.bell, number)
 
 
 _bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBell | None] = weakref.WeakKeyDictionary()
 
 
+def _nothing() -> None:
+    """What a thread without a bell remembers."""
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """``asyncio.get_running_loop``, looked up once: importing headway must not import asyncio."""
+    global _running_loop
+    from asyncio import get_running_loop
+
+    _running_loop = get_running_loop
+    return get_running_loop()
+
+
 def _bell_of(loop: asyncio.AbstractEventLoop) -> LoopBell | None:
     """The loop's bell; None when the loop cannot watch a descriptor (the Windows proactor loop)."""
+    # The thread's last one first: the dictionary's look costs as much as all the rest of a submission.
+    last: LoopBell | None = getattr(_thread, "bell", _nothing)()
+    if last is not None and last.loop() is loop:
+        return last
     try:
         return _bells[loop]
     except KeyError:
@@ -128,18 +146,14 @@ def _bell_of(loop: asyncio.AbstractEventLoop) -> LoopBell | None:
     except (NotImplementedError, OSError):
         bell = None
     _bells[loop] = bell
+    if bell is not None:
+        _thread.bell = weakref.ref(bell)
     return bell
 
 
-async def _wait(future: InferenceFuture, admitted: bool) -> None:
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    bell = _bell_of(loop)
-    if bell is not None:
-        await bell.wait(future, loop, admitted)
-        return
-    # Without a bell the delivery thread tells the loop; admission has no callback, so it means the end here.
+async def _told(future: InferenceFuture) -> None:
+    """Waits without a bell: the delivery thread tells the loop. Admission has no callback, so it means the end here."""
+    loop = _running_loop()
     waiter = loop.create_future()
 
     def resolve() -> None:
@@ -157,7 +171,12 @@ async def await_future(future: InferenceFuture) -> list[Any]:
     """The outputs of a request. Cancelling the awaiting task cancels the request."""
     if not future.done():
         try:
-            await _wait(future, False)
+            # No coroutine of its own for what most requests go through.
+            bell = _bell_of(_running_loop())
+            if bell is None:
+                await _told(future)
+            elif (waiter := bell.subscribe(future, False)) is not None:
+                await waiter
         except BaseException:
             future.cancel()
             raise
@@ -167,7 +186,11 @@ async def await_future(future: InferenceFuture) -> list[Any]:
 async def await_admission(future: InferenceFuture) -> InferenceFuture:
     """The same future, once it has a ticket. Raises what refused it."""
     try:
-        await _wait(future, True)
+        bell = _bell_of(_running_loop())
+        if bell is None:
+            await _told(future)
+        elif (waiter := bell.subscribe(future, True)) is not None:
+            await waiter
     except BaseException:
         future.cancel()
         raise
@@ -177,12 +200,11 @@ async def await_admission(future: InferenceFuture) -> InferenceFuture:
 
 async def await_output(flow: Flow) -> Pulled:
     """The next output of a Run's flow. Raises EndOfStream at the end."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    bell = _bell_of(loop)
+    bell = _bell_of(_running_loop())
     while True:
         if bell is None:
+            import asyncio
+
             try:
                 return await asyncio.to_thread(flow.pull, 0.05)
             except TimeoutError:
@@ -190,4 +212,4 @@ async def await_output(flow: Flow) -> Pulled:
         try:
             return flow.pull(0)
         except TimeoutError:
-            await bell.wait_output(flow, loop)
+            await bell.wait_output(flow)

@@ -68,9 +68,9 @@ def test_a_batch_whose_requests_have_all_ended_is_stopped(fake: Make) -> None:
 
 def test_it_turns_itself_off_where_a_row_costs_the_same(fake: Make) -> None:
     # The fake engine takes as long for each request of a batch as for one alone.
-    session, engine = fake(held=False, queue_depth=64, batching=Batching(4, 0.0))
-    engine.set_busy(0.005)
-    futures = [session.submit(X) for _ in range(64)]
+    session, engine = fake(held=False, queue_depth=160, batching=Batching(4, 0.0))
+    engine.set_busy(0.002)
+    futures = [session.submit(X) for _ in range(160)]
     for future in futures:
         future.result()
     batching = session.stats().batching

@@ -6,13 +6,15 @@ use crate::batch::{Advice, Limits};
 use crate::request::Time;
 
 /// Runs of either kind that a verdict needs, and those that it looks at.
-const RUNS: usize = 5;
+const RUNS: usize = 8;
 const RECENT: usize = 8;
 /// A row in a batch has to take less than this share of its time alone.
 const PAYS: f64 = 0.95;
 /// While batching is on, one of so many runs is alone, so that its cost stays known.
 const SAMPLE_EVERY: u32 = 64;
-/// While it is off, it is tried again after so many requests, or so much time.
+/// While it is off, it is tried again after so many requests, or so much time; sooner at first, since a verdict made
+/// on a busy machine may be wrong.
+const FIRST_PROBE: u64 = 250;
 const PROBE_REQUESTS: u64 = 1_000;
 const PROBE_AFTER: Duration = Duration::from_secs(10);
 /// Groups that are remembered.
@@ -42,7 +44,7 @@ impl Mean {
     }
 }
 
-/// The last samples of a kind. What disturbs a run only makes it longer, so the second shortest of them is compared:
+/// The last samples of a kind. What disturbs a run only makes it longer, so the shortest of them is compared:
 /// a mean would follow every other process on the machine.
 #[derive(Debug, Clone, Copy, Default)]
 struct Recent {
@@ -61,10 +63,8 @@ impl Recent {
     }
 
     fn value(&self) -> f64 {
-        let mut known = self.last;
-        let known = &mut known[..self.count.min(RECENT)];
-        known.sort_unstable_by(f64::total_cmp);
-        known.get(1).or(known.first()).copied().unwrap_or(0.0)
+        let known = &self.last[..self.count.min(RECENT)];
+        known.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0)
     }
 }
 
@@ -84,12 +84,16 @@ struct Curve {
     /// Nanoseconds a row: of requests that ran alone, and of those that ran together.
     alone: Recent,
     joined: Recent,
+    /// The best of the joined runs since the last alone, while batching is on.
+    best: Option<f64>,
     /// Nanoseconds a row, by the size of the run.
     by_size: [Mean; BUCKETS],
     /// Rows that were released together, and how often.
     rows: Mean,
     releases: u32,
     since_alone: u32,
+    /// Requests after which the next probe is due.
+    probe: u64,
     runs: u64,
     /// When it was used last, for forgetting.
     used: u64,
@@ -102,10 +106,12 @@ impl Curve {
             phase: Phase::Learning,
             alone: Recent::default(),
             joined: Recent::default(),
+            best: None,
             by_size: [Mean::default(); BUCKETS],
             rows: Mean::default(),
             releases: 0,
             since_alone: 0,
+            probe: FIRST_PROBE,
             runs: 0,
             used: 0,
         }
@@ -146,22 +152,34 @@ impl Curve {
         if self.releases.is_multiple_of(8) { usual + (usual / 2).max(1) } else { usual }
     }
 
+    fn compare(&mut self, together: bool, each: f64) {
+        self.since_alone = if together { self.since_alone.saturating_add(1) } else { 0 };
+        match (self.phase, together) {
+            // Runs alone are rare then. A spell in which the machine is busy must not be held against what was
+            // measured alone before it, so both are noted in pairs.
+            (Phase::On, true) => self.best = Some(self.best.map_or(each, |best| best.min(each))),
+            (Phase::On, false) => {
+                if let Some(best) = self.best.take() {
+                    self.joined.add(best);
+                    self.alone.add(each);
+                }
+            }
+            (_, true) => self.joined.add(each),
+            (_, false) => self.alone.add(each),
+        }
+    }
+
     fn record(&mut self, requests: u32, rows: u32, took: Duration, now: Time) {
         let each = (took.as_nanos() as f64).max(1.0) / f64::from(rows.max(1));
         self.runs += 1;
         self.by_size[bucket(rows)].add(each);
-        if requests > 1 {
-            self.joined.add(each);
-            self.since_alone = self.since_alone.saturating_add(1);
-        } else {
-            self.alone.add(each);
-            self.since_alone = 0;
-        }
+        self.compare(requests > 1, each);
         self.phase = match self.phase {
             Phase::Off { since, requests: seen } => {
                 let requests = seen + u64::from(requests);
-                if requests >= PROBE_REQUESTS || now.saturating_sub(since) >= PROBE_AFTER {
+                if requests >= self.probe || now.saturating_sub(since) >= PROBE_AFTER {
                     self.joined = Recent::default();
+                    self.probe = (2 * self.probe).min(PROBE_REQUESTS);
                     Phase::Learning
                 } else {
                     Phase::Off { since, requests }

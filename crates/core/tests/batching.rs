@@ -100,18 +100,23 @@ fn what_is_off_is_tried_again_rarely() {
     let run = |learner: &mut Learner, requests: u32, at: u64| {
         learner.record(1, requests, requests, MS * requests, Duration::from_secs(at));
     };
-    (0..5).for_each(|_| run(&mut learner, 8, 0));
+    (0..8).for_each(|_| run(&mut learner, 8, 0));
     assert_eq!(learner.advice(1, &limits), Advice::Alone, "what a run alone costs is not known yet");
-    (0..5).for_each(|_| run(&mut learner, 1, 0));
-    assert_eq!(learner.advice(1, &limits), Advice::Off);
-    (0..999).for_each(|_| run(&mut learner, 1, 1));
-    assert_eq!(learner.advice(1, &limits), Advice::Off);
-    run(&mut learner, 1, 1);
+    (0..8).for_each(|_| run(&mut learner, 1, 0));
+    for requests in [250, 500, 1_000, 1_000] {
+        assert_eq!(learner.advice(1, &limits), Advice::Off);
+        (1..requests).for_each(|_| run(&mut learner, 1, 1));
+        assert_eq!(learner.advice(1, &limits), Advice::Off, "{requests}");
+        run(&mut learner, 1, 1);
+        assert!(matches!(learner.advice(1, &limits), Advice::Join { .. }), "{requests}");
+        (0..8).for_each(|_| run(&mut learner, 8, 1));
+    }
+    (0..1_000).for_each(|_| run(&mut learner, 1, 1));
     assert!(
         matches!(learner.advice(1, &limits), Advice::Join { saving: None, .. }),
         "after a thousand requests"
     );
-    (0..5).for_each(|_| run(&mut learner, 8, 1));
+    (0..8).for_each(|_| run(&mut learner, 8, 1));
     assert_eq!(learner.advice(1, &limits), Advice::Off, "still not");
     run(&mut learner, 1, 11);
     assert!(matches!(learner.advice(1, &limits), Advice::Join { .. }), "after ten seconds");
@@ -472,4 +477,23 @@ fn a_thread_that_only_waits_ends_the_window_too() {
     assert_eq!(numbers, [1, 2]);
     bench.answer(work);
     assert_eq!(released(&bench), [("idle", 1)]);
+}
+
+#[test]
+fn a_busy_spell_does_not_turn_batching_off_nor_does_a_change_go_unnoticed() {
+    let (mut learner, limits) = (Learner::default(), limits(8, 2));
+    let mut follow = |alone: u32, joined: u32, runs: usize| {
+        for _ in 0..runs {
+            let (requests, took) = match learner.advice(1, &limits) {
+                Advice::Join { .. } => (8, MS * joined),
+                Advice::Alone | Advice::Off => (1, MS * alone),
+            };
+            learner.record(1, requests, requests, took, Duration::ZERO);
+        }
+        learner.off_reason().is_none()
+    };
+    assert!(follow(10, 40, 100));
+    assert!(follow(40, 160, 1_000), "everything is four times as slow");
+    assert!(follow(10, 40, 1_000));
+    assert!(!follow(5, 80, 64 * 20), "a row costs more now, and is tried only now and then");
 }

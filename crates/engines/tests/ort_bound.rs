@@ -9,7 +9,7 @@ use headway_core::engine::{Engine, Job, Lane};
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::{Inputs, OwnerBox, Wanted};
 use headway_core::value::{DType, Data, Tensor, Value, Values};
-use headway_engines::ort::{Bound, DeviceValue, Target, Turn};
+use headway_engines::ort::{Bound, DeviceValue, Places, Target, Turn};
 use headway_engines::pool::live_blocks;
 use support::*;
 
@@ -34,7 +34,10 @@ fn bound(inputs: impl IntoIterator<Item = Value>, targets: Vec<Target>) -> (Boun
     let turn = Turn::take(&taken).expect("nobody has it");
     let results = Arc::new(Mutex::new(None));
     let inputs = inputs.into_iter().collect();
-    (Bound { inputs, targets, turn, results: Arc::clone(&results) }, Ends { taken, results })
+    (
+        Bound { places: Arc::new(Places::new(inputs, targets)), turn, results: Arc::clone(&results) },
+        Ends { taken, results },
+    )
 }
 
 fn run_bound(lane: &mut dyn Lane, bound: Bound, wanted: Wanted) -> Result<Values, Error> {
@@ -54,11 +57,13 @@ fn run_fresh(
 ) -> Result<Values, Error> {
     let engine = load(model);
     let mut lane = engine.open_lane(0).expect("a lane");
+    // What is all in memory of the caller's needs no telling.
+    let told = targets.iter().any(|target| !matches!(target, Target::Into(_)));
     let (bound, ends) = bound(inputs, targets);
     assert!(ends.is_taken());
     let result = run_bound(lane.as_mut(), bound, wanted);
     assert!(!ends.is_taken());
-    assert_eq!(ends.results().is_some(), result.is_ok());
+    assert_eq!(ends.results().is_some(), result.is_ok() && told);
     result
 }
 
@@ -83,6 +88,15 @@ impl Guarded {
         memory.addr += GUARD * 4;
         memory.len -= 2 * GUARD * 4;
         tensor
+    }
+
+    fn write(&self, middle: &[f32]) {
+        let Data::Memory(memory) = self.tensor(&[middle.len() as i64]).data else {
+            unreachable!("floats are plain")
+        };
+        let to = std::ptr::with_exposed_provenance_mut::<f32>(memory.addr);
+        // SAFETY: the buffer's own memory, as long as told, which nobody reads meanwhile.
+        unsafe { std::ptr::copy_nonoverlapping(middle.as_ptr(), to, middle.len()) };
     }
 
     fn middle(&self) -> Vec<f32> {
@@ -116,6 +130,35 @@ fn outputs_go_where_the_binding_says() {
     let memory = Guarded::new(3);
     let values = run_fresh("three", [x], vec![memory.target(&[3])], some(&[2])).expect("success");
     assert_eq!((values.len(), memory.middle()), (1, vec![-1.0, -2.0, -3.0]));
+}
+
+#[test]
+fn what_the_first_run_made_serves_the_later_ones() {
+    let (engine, other) = (load("three"), load("three"));
+    let (input, memory) = (Guarded::new(3), Guarded::new(3));
+    let inputs = Values::from_iter([Value::Tensor(input.tensor(&[3]))]);
+    let places = Arc::new(Places::new(inputs, vec![Target::Fresh, memory.target(&[3])]));
+    let once = |lane: &mut dyn Lane, wanted: Wanted| {
+        let turn = Turn::take(&Arc::new(AtomicBool::new(false))).expect("nobody has it");
+        run_bound(lane, Bound { places: Arc::clone(&places), turn, results: Arc::default() }, wanted)
+    };
+    let mut lanes: Vec<_> = (0..2).map(|id| engine.open_lane(id).expect("a lane")).collect();
+    let mut fresh = Vec::new();
+    for round in 0..4_u8 {
+        let x: Vec<f32> = (0..3_u8).map(|at| f32::from(round + at)).collect();
+        input.write(&x);
+        let values = once(lanes[usize::from(round % 2)].as_mut(), some(&[0, 1])).expect("success");
+        assert_eq!(memory.middle(), x.iter().map(|x| x * x).collect::<Vec<_>>());
+        fresh.push((values[0].clone(), x));
+    }
+    // A new value in each run: none was overwritten by the next.
+    for (value, x) in &fresh {
+        assert_eq!(floats_of(value), x.iter().map(|x| x + x).collect::<Vec<_>>());
+    }
+    // Another session's lane makes its own; what is kept is not its.
+    let mut stranger = other.open_lane(0).expect("a lane");
+    drop((lanes, engine));
+    assert!(once(stranger.as_mut(), some(&[0, 1])).is_ok());
 }
 
 #[test]

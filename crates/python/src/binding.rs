@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use headway_core::engine::ValueType;
 use headway_core::request::{Inputs, OwnerBox, Request, Wanted};
 use headway_core::value::{Dims, Value, Values};
-use headway_engines::ort::{Bound as Snapshot, Target, Turn};
+use headway_engines::ort::{Bound as Snapshot, Places as Frozen, Target, Turn};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -42,6 +42,20 @@ struct Places {
     inputs: Values,
     /// In the order of the first binding of each.
     outputs: Vec<Output>,
+    /// Both as the engine takes them, and the numbers of the outputs; made by the first run after a change.
+    frozen: Option<(Arc<Frozen>, SmallVec<[u32; 4]>)>,
+}
+
+impl Places {
+    fn freeze(&self) -> Result<(Arc<Frozen>, SmallVec<[u32; 4]>), DoorError> {
+        if self.outputs.is_empty() {
+            return Err(misuse("Error in execution: At least one output should be requested."));
+        }
+        let numbers = self.outputs.iter().map(|output| output.index.ok_or_else(|| no_output(&output.name)));
+        let wanted = numbers.collect::<Result<_, _>>()?;
+        let targets = self.outputs.iter().map(|output| output.target.clone()).collect();
+        Ok((Arc::new(Frozen::new(self.inputs.clone(), targets)), wanted))
+    }
 }
 
 struct Output {
@@ -91,28 +105,21 @@ impl IoBinding {
     fn snapshot(&self) -> Result<Request, DoorError> {
         let mut places = self.places();
         let turn = Turn::take(&self.taken).ok_or_else(in_use)?;
-        if places.outputs.is_empty() {
-            return Err(misuse("Error in execution: At least one output should be requested."));
+        if places.frozen.is_none() {
+            places.frozen = Some(places.freeze()?);
         }
-        let mut wanted = SmallVec::with_capacity(places.outputs.len());
-        let mut targets = Vec::with_capacity(places.outputs.len());
-        for output in &mut places.outputs {
-            let Some(index) = output.index else { return Err(no_output(&output.name)) };
-            wanted.push(index);
-            targets.push(output.target.clone());
-            // The run may fail, and then this is nobody's result any more.
-            output.last = Value::None;
-        }
+        let Some((frozen, wanted)) = places.frozen.clone() else { return Err(in_use()) };
+        // The run may fail, and then these are nobody's results any more.
+        places.outputs.iter_mut().for_each(|output| output.last = Value::None);
         *self.results.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let (inputs, results) = (places.inputs.clone(), Arc::clone(&self.results));
-        let bound = Snapshot { inputs, targets, turn, results };
+        let bound = Snapshot { places: frozen, turn, results: Arc::clone(&self.results) };
         Ok(Request::new(Inputs::Binding(OwnerBox(Arc::new(bound))), Wanted::Some(wanted)))
     }
 
     fn set_input(&self, index: usize, value: Value) -> Result<(), DoorError> {
         let replaced = {
             let mut places = self.at_rest()?;
-            std::mem::replace(&mut places.inputs[index], value)
+            (places.frozen.take(), std::mem::replace(&mut places.inputs[index], value))
         };
         drop(replaced);
         Ok(())
@@ -122,10 +129,13 @@ impl IoBinding {
         let index = self.names()?.output(name.py(), name);
         let name: String = name.extract()?;
         let mut places = self.at_rest()?;
+        let thawed = places.frozen.take();
         match places.outputs.iter_mut().find(|output| output.name == name) {
             Some(output) => (output.target, output.last) = (target, Value::None),
             None => places.outputs.push(Output { name, index, target, last: Value::None }),
         }
+        drop(places);
+        drop(thawed);
         Ok(())
     }
 
@@ -159,6 +169,7 @@ impl Drop for IoBinding {
         let places = self.places.get_mut().unwrap_or_else(PoisonError::into_inner);
         places.inputs.clear();
         places.outputs.clear();
+        places.frozen = None;
         Python::try_attach(drain_graveyard);
     }
 }
@@ -173,8 +184,11 @@ impl IoBinding {
             Kind::Native(names) => names.len(),
             Kind::Python => return Err(errors::raise_door(py, python_engine(), core.engine_name)),
         };
-        let places =
-            Places { inputs: std::iter::repeat_n(Value::None, count).collect(), outputs: Vec::new() };
+        let places = Places {
+            inputs: std::iter::repeat_n(Value::None, count).collect(),
+            outputs: Vec::new(),
+            frozen: None,
+        };
         Ok(IoBinding {
             core: Arc::clone(&core),
             places: Mutex::new(places),
@@ -329,7 +343,9 @@ impl IoBinding {
     /// Binds no input any more.
     fn clear_binding_inputs(&self, py: Python<'_>) -> PyResult<()> {
         self.inside(py, || {
-            self.at_rest()?.inputs.fill(Value::None);
+            let mut places = self.at_rest()?;
+            places.frozen = None;
+            places.inputs.fill(Value::None);
             Ok(())
         })
     }
@@ -337,8 +353,9 @@ impl IoBinding {
     /// Binds no output any more.
     fn clear_binding_outputs(&self, py: Python<'_>) -> PyResult<()> {
         self.inside(py, || {
-            let cleared = std::mem::take(&mut self.at_rest()?.outputs);
-            drop(cleared);
+            let mut places = self.at_rest()?;
+            places.frozen = None;
+            places.outputs.clear();
             Ok(())
         })
     }

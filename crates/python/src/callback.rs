@@ -81,7 +81,8 @@ impl Deliveries {
         let _inside = life::inside(py);
         let oldest = self.out.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         if let Some(delivery) = oldest {
-            life::away(py, || self.core.shared.delivered(&delivery, raised));
+            // Short enough to hold the GIL over: letting it go and taking it again would cost more.
+            self.core.shared.delivered(&delivery, raised);
         }
     }
 }

@@ -33,6 +33,7 @@ mod once;
 mod options;
 mod ortvalue;
 mod outputs;
+mod prepared;
 mod profiler;
 mod pyfeed;
 mod run;
@@ -71,6 +72,8 @@ mod _core {
     use crate::model::Model;
     #[pymodule_export]
     use crate::ortvalue::OrtValue;
+    #[pymodule_export]
+    use crate::prepared::PreparedCall;
     #[pymodule_export]
     use crate::profiler::{Profiler, set_dynamic_options};
     #[pymodule_export]

@@ -232,7 +232,7 @@ impl State {
         &mut self,
         index: usize,
         lane: usize,
-        reason: Reason,
+        mut reason: Reason,
         now: Time,
         fx: &mut Effects,
     ) -> Option<Work> {
@@ -247,6 +247,10 @@ impl State {
             }
             if let Some(batcher) = &mut self.batcher {
                 batcher.learner.released(lead.key, rows);
+                // A thread that came for its own request may have found a full batch.
+                if reason == Reason::Idle && rows >= batcher.limits.max_size {
+                    reason = Reason::Full;
+                }
             }
         }
         if let Some(batcher) = &mut self.batcher {

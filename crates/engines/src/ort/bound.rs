@@ -1,9 +1,11 @@
 //! A request that brings the places of its outputs with it: what an IO binding comes to at the moment of the call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headway_core::value::{Tensor, Values};
+
+use super::made::Made;
 
 /// Where an output goes.
 #[derive(Debug, Clone)]
@@ -16,16 +18,34 @@ pub enum Target {
     Device(String, i32),
 }
 
-/// What `Inputs::Binding` holds for this engine. The targets stand beside the request's wanted outputs, in their order.
+/// What is bound, the same from run to run until the binding changes. The targets stand beside the request's wanted
+/// outputs, in their order.
+#[derive(Debug)]
+pub struct Places {
+    /// As in `Inputs::Feeds`.
+    pub(super) inputs: Values,
+    /// One for each wanted output.
+    pub(super) targets: Vec<Target>,
+    /// The engine's values over them, once a run has made them.
+    pub(super) made: OnceLock<Made>,
+}
+
+impl Places {
+    /// Inputs in the model's order, and a target for each wanted output.
+    pub fn new(inputs: Values, targets: Vec<Target>) -> Self {
+        Places { inputs, targets, made: OnceLock::new() }
+    }
+}
+
+/// What `Inputs::Binding` holds for this engine.
 #[derive(Debug)]
 pub struct Bound {
-    /// As in `Inputs::Feeds`.
-    pub inputs: Values,
-    /// One for each wanted output.
-    pub targets: Vec<Target>,
+    /// What is bound.
+    pub places: Arc<Places>,
     /// The binding's turn.
     pub turn: Turn,
-    /// The outputs, put here by the lane before the outcome is known.
+    /// The outputs, put here by the lane before the outcome is known. Nothing is put here when all of them went into
+    /// memory of the caller's.
     pub results: Arc<Mutex<Option<Values>>>,
 }
 

@@ -26,6 +26,7 @@ mod initializers;
 mod lane;
 mod load_flag;
 mod log;
+mod made;
 mod model;
 mod newer;
 mod options;
@@ -43,7 +44,7 @@ mod text;
 mod values;
 
 pub use self::adapter::LoraAdapter;
-pub use self::bound::{Bound, Target, Turn};
+pub use self::bound::{Bound, Places, Target, Turn};
 pub use self::composite::{Composite, SparseIndices, SparseTensor};
 pub use self::device::DeviceValue;
 pub use self::devices::{DeviceProvider, EpDevice, HardwareDevice};

@@ -9,7 +9,7 @@ use headway_core::request::{OwnerBox, Wanted};
 use headway_core::value::{DType, Data, Memory, Tensor, Value, Values};
 
 use super::binding::{Binding, Place};
-use super::bound::{Bound, Target};
+use super::bound::{Bound, Places, Target};
 use super::device::DeviceValue;
 use super::lane::OrtLane;
 use super::raw::*;
@@ -27,7 +27,9 @@ pub(super) fn bound_of(owner: &OwnerBox) -> Result<&Bound, Error> {
 /// Leaves the binding's outputs, or none after a failure, and ends its turn.
 pub(super) fn finish(owner: &OwnerBox, values: Option<&Values>) {
     if let Ok(bound) = bound_of(owner) {
-        bound.finish(values.cloned());
+        // What lies in memory of the caller's needs no telling.
+        let told = bound.places.targets.iter().any(|target| !matches!(target, Target::Into(_)));
+        bound.finish(values.filter(|_| told).cloned());
     }
 }
 
@@ -40,11 +42,36 @@ impl OrtLane {
         wanted: &Wanted,
         options: *const OrtRunOptions,
     ) -> Result<Values, Error> {
+        let places = &*bound.places;
+        if let Some(made) = places.made.get().filter(|made| made.is_of(&self.session)) {
+            self.reuse(made);
+            let result =
+                self.call(options).and_then(|()| self.take_targets(entered, wanted, &places.targets));
+            self.give_up(made);
+            return result;
+        }
         // SAFETY: the job keeps the binding and with it the inputs' memory until the feeds are released.
-        unsafe { self.feeds.fill(&self.session, &bound.inputs) }?;
+        unsafe { self.feeds.fill(&self.session, &places.inputs) }?;
         self.want(wanted)?;
-        check_wanted(wanted, &bound.targets, self.output_names.len())?;
-        for (at, target) in bound.targets.iter().enumerate() {
+        check_wanted(wanted, &places.targets, self.output_names.len())?;
+        self.place_all(wanted, &places.targets)?;
+        if places.targets.iter().any(|target| matches!(target, Target::Device(..))) {
+            self.call_bound(&places.targets, options)?;
+        } else {
+            self.call(options)?;
+        }
+        let values = self.take_targets(entered, wanted, &places.targets)?;
+        if self.may_keep(places, wanted) {
+            let kept = self.keep(places.targets.iter().map(|target| matches!(target, Target::Into(_))));
+            // The binding's turn is this run's: nobody else has set it.
+            drop(places.made.set(kept));
+        }
+        Ok(values)
+    }
+
+    /// The engine's views of the memory that outputs go to.
+    fn place_all(&mut self, wanted: &Wanted, targets: &[Target]) -> Result<(), Error> {
+        for (at, target) in targets.iter().enumerate() {
             if let Target::Into(tensor) = target {
                 let index = index(wanted, at);
                 let node = &self.session.info.outputs[index];
@@ -55,13 +82,32 @@ impl OrtLane {
                 }
             }
         }
-        if bound.targets.iter().any(|target| matches!(target, Target::Device(..))) {
-            self.call_bound(&bound.targets, options)?;
-        } else {
-            self.call(options)?;
-        }
-        let targets = bound.targets.iter().enumerate();
+        Ok(())
+    }
+
+    /// The outputs, from wherever they went.
+    fn take_targets(
+        &mut self,
+        entered: Option<&Entered>,
+        wanted: &Wanted,
+        targets: &[Target],
+    ) -> Result<Values, Error> {
+        let targets = targets.iter().enumerate();
         targets.map(|(at, target)| self.take_target(entered, index(wanted, at), at, target)).collect()
+    }
+
+    /// True when the engine's values may serve the next run too: views of memory that the binding holds, and nothing
+    /// that lies on a device or is handed through from an input.
+    fn may_keep(&self, places: &Places, wanted: &Wanted) -> bool {
+        let plain = |value: &Value| matches!(value, Value::Tensor(_) | Value::None);
+        let keeps = |(at, target): (usize, &Target)| match target {
+            Target::Into(_) => !self.session.passes_through(index(wanted, at)),
+            Target::Fresh => true,
+            Target::Device(..) => false,
+        };
+        places.made.get().is_none()
+            && places.inputs.iter().all(plain)
+            && places.targets.iter().enumerate().all(keeps)
     }
 
     /// The run through the engine's own binding. Afterwards `outputs` holds all that is to be taken and released.
