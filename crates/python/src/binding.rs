@@ -159,7 +159,7 @@ impl Drop for IoBinding {
         let places = self.places.get_mut().unwrap_or_else(PoisonError::into_inner);
         places.inputs.clear();
         places.outputs.clear();
-        Python::try_attach(drain_graveyard);
+        life::drain_dropped();
     }
 }
 

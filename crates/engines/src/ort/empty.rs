@@ -44,9 +44,8 @@ fn made(runtime: &Runtime, dtype: DType) -> Result<*mut OrtValue, Error> {
 }
 
 fn model(runtime: &Runtime, dtype: DType) -> Result<Model, Error> {
-    let known = |models: &[(DType, Model)]| {
-        models.iter().find(|(known, _)| *known == dtype).map(|&(_, model)| model)
-    };
+    let known =
+        |models: &[(DType, Model)]| models.iter().find(|(known, _)| *known == dtype).map(|&(_, model)| model);
     let models = || MODELS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(model) = known(&models()) {
         return Ok(model);

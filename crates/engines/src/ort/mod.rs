@@ -12,6 +12,7 @@ mod allocator;
 mod api;
 mod binding;
 mod bound;
+mod child;
 mod composite;
 mod composite_in;
 mod composite_out;
