@@ -23,7 +23,7 @@ def sums(dimension: str) -> bytes:
     nodes = [helper.make_node("ReduceSum", [of], [to]) for of, to in (("a", "y"), ("b", "z"))]
     graph = helper.make_graph(nodes, "sums", inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 UNEVEN = {"a": np.ones(2, np.float32), "b": np.ones(3, np.float32)}

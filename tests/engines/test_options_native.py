@@ -175,7 +175,8 @@ def test_a_profiled_session_may_be_closed_by_several_threads(tmp_path: Path) -> 
         options.profile_file_prefix = str(tmp_path / "profile")
         session = headway.InferenceSession(tiny_model(), options)
         session.run(None, X)
-        together, raised = threading.Barrier(4), []
+        together = threading.Barrier(4)
+        raised: list[BaseException] = []
 
         def close(
             session: headway.InferenceSession = session, together: Any = together, raised: Any = raised
