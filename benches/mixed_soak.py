@@ -38,6 +38,8 @@ SETTLED = 600.0
 #: Requests of one convention in a row.
 PORTION = 50
 
+_thread = threading.local()
+
 Session = headway.InferenceSession
 Part = Callable[[Session, models.Feed], object]
 EXPECTED = (headway.HeadwayError, CancelledError)
@@ -114,7 +116,11 @@ async def _loop(session: Session, feed: models.Feed) -> None:
 
 
 def _asyncio(session: Session, feed: models.Feed) -> None:
-    asyncio.run(_loop(session, feed))
+    # One loop for a thread, as a service has it. Making one leaves dead names in the interpreter's table of names,
+    # which then grows by a MB now and then, whoever makes it.
+    if not hasattr(_thread, "runner"):
+        _thread.runner = asyncio.Runner()
+    _thread.runner.run(_loop(session, feed))
 
 
 def _run(session: Session, feed: models.Feed) -> None:
@@ -156,6 +162,8 @@ class Driver:
             pause.wait()
             pause.wait()
             if self.stop:
+                if hasattr(_thread, "runner"):
+                    _thread.runner.close()
                 return
 
     def run(self, seconds: float, look: Callable[[], bool]) -> None:

@@ -106,12 +106,45 @@ def test_what_headway_offers_under_the_same_name_is_the_same() -> None:
         "import headway.ort as ort; ort.capi.onnxruntime_inference_collection.InferenceSession",
         "from headway.ort.capi.onnxruntime_pybind11_state import InvalidArgument, RuntimeException",
         "from headway.ort.capi.onnxruntime_inference_collection import InferenceSession, OrtValue",
+        "from headway.ort.capi import _pybind_state as C; C.get_available_providers()",
         "from headway.ort import *; InferenceSession, SessionOptions, get_available_providers",
     ],
 )
 def test_programs_import_it_in_these_ways(statement: str) -> None:
     check = "import sys; assert 'onnxruntime' not in sys.modules"
     subprocess.run([sys.executable, "-W", "error", "-c", f"{statement}\n{check}"], check=True)
+
+
+def test_packages_of_others_run_on_it_under_onnxruntimes_name() -> None:
+    # The library is still found, errors are caught by the old path, and onnxruntime's own modules stay away.
+    program = """
+import sys
+from headway import ort
+sys.modules["onnxruntime"] = ort
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import _pybind_state as C
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+session = onnxruntime.InferenceSession(MODEL, providers=C.get_available_providers())
+try:
+    session.run(None, {"x": np.ones((1, 4), np.float32)})
+except InvalidArgument as error:
+    print(isinstance(error, ort.capi.onnxruntime_pybind11_state.InvalidArgument))
+print(session.run(None, {"x": np.ones((1, 3), np.float32)})[0].shape)
+"""
+    from .models.built import tiny
+
+    program = program.replace("MODEL", repr(tiny()))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n(1, 3)\n", "")
+
+
+@pytest.mark.parametrize("name", [name for name in ort.__all__ if hasattr(getattr(ort, name), "__members__")])
+def test_enums_are_onnxruntimes_names_as_text(name: str) -> None:
+    theirs = getattr(onnxruntime, name).__members__
+    for member in getattr(ort, name):
+        assert (str(member), f"{member}") == (str(theirs[member.name]), f"{theirs[member.name]}")
 
 
 def test_a_dropped_session_gives_no_warning() -> None:

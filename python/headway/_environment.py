@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 import os
 from typing import Any
 
 from headway import _core
-from headway._fields import whole
+from headway._fields import Named, whole
 from headway._library import onnxruntime_candidates
 from headway._options import ALL_PROVIDERS
 from headway._record import Record
@@ -26,7 +25,7 @@ _DEVICES = {
 _verbosity = 0
 
 
-class OrtHardwareDeviceType(enum.IntEnum):
+class OrtHardwareDeviceType(Named):
     """What a piece of hardware is."""
 
     CPU = 0

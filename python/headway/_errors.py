@@ -202,7 +202,10 @@ def _onnxruntime_class(name: str) -> type[Exception] | None:
     """The class of the ``onnxruntime`` package, if the program has imported it."""
     state = sys.modules.get("onnxruntime.capi.onnxruntime_pybind11_state")
     found = getattr(state, name, None)
-    return found if isinstance(found, type) and issubclass(found, Exception) else None
+    if not isinstance(found, type) or not issubclass(found, Exception):
+        return None
+    # Ours, where a program has put `headway.ort` in onnxruntime's place.
+    return None if issubclass(found, HeadwayError) else found
 
 
 def _class_for(kind: str, code: int | None, engine: str) -> type[HeadwayError]:

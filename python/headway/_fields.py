@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import operator
 import os
 from collections.abc import Callable
@@ -11,6 +12,15 @@ T = TypeVar("T")
 
 #: Lengths that the engine accepts.
 _LONGEST_KEY, _LONGEST_VALUE = 1024, 8192
+
+
+class Named(enum.IntEnum):
+    """A number with a name, which is what it is as text: `ExecutionMode.ORT_SEQUENTIAL`, as in ``onnxruntime``."""
+
+    __str__ = enum.Enum.__str__
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
 
 
 class Field(Generic[T]):

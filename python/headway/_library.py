@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 #: How the onnxruntime wheel's C library is called on each platform: how it starts, and what stands in it.
 _NAMES = (("libonnxruntime.so", ""), ("libonnxruntime", ".dylib"), ("onnxruntime.dll", ""))
@@ -13,15 +17,28 @@ def _is_library(name: str) -> bool:
     return any(name.startswith(start) and part in name for start, part in _NAMES)
 
 
-@functools.cache
-def onnxruntime_candidates() -> tuple[str, ...]:
-    """Paths of the onnxruntime C library inside the installed wheel; empty when the package is not installed."""
+def _installed_spec() -> ModuleSpec | None:
+    """Where the onnxruntime package is, whatever stands in ``sys.modules`` under its name.
+
+    A program may have put ``headway.ort`` there for packages that import onnxruntime; ``find_spec`` would give that.
+    """
+    import importlib.machinery
+
+    if (spec := importlib.machinery.PathFinder.find_spec("onnxruntime")) is not None:
+        return spec
+    # It may come from another finder than that of the import path.
     import importlib.util
 
     try:
-        spec = importlib.util.find_spec("onnxruntime")
+        return importlib.util.find_spec("onnxruntime")
     except (ImportError, ValueError):
-        return ()
+        return None
+
+
+@functools.cache
+def onnxruntime_candidates() -> tuple[str, ...]:
+    """Paths of the onnxruntime C library inside the installed wheel; empty when the package is not installed."""
+    spec = _installed_spec()
     if spec is None:
         return ()
     found: list[str] = []

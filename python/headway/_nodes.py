@@ -12,8 +12,12 @@ class NodeArg(Record):
     name: str
     #: Its type in ONNX Runtime's words: ``tensor(float)``.
     type: str
-    #: Its dimensions: a number, a name (the same length wherever it stands), or None.
+    #: Its dimensions: a number, a name (the same length wherever it stands, unless it has no letter: ``?``), or None.
     shape: list[int | str | None]
+
+    def __hash__(self) -> int:
+        # The list has none, and nodes are keys of onnxruntime's programs.
+        return hash((self.name, self.type))
 
 
 class ModelMetadata(Record):
@@ -26,3 +30,6 @@ class ModelMetadata(Record):
     description: str
     version: int
     custom_metadata_map: dict[str, str]
+
+    def __hash__(self) -> int:
+        return hash((self.producer_name, self.graph_name, self.version))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 import operator
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from headway import _core
-from headway._fields import Entries, Field, member_of, path, text, truth, whole
+from headway._errors import from_core
+from headway._fields import Entries, Field, Named, member_of, path, text, truth, whole
 from headway._warn import once
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ Hint = Literal["latency", "throughput"]
 Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
 
 
-class GraphOptimizationLevel(enum.IntEnum):
+class GraphOptimizationLevel(Named):
     """How far ONNX Runtime rewrites the graph."""
 
     ORT_DISABLE_ALL = 0
@@ -29,14 +31,14 @@ class GraphOptimizationLevel(enum.IntEnum):
     ORT_ENABLE_ALL = 99
 
 
-class ExecutionMode(enum.IntEnum):
+class ExecutionMode(Named):
     """Whether one request runs its operators one by one or side by side."""
 
     ORT_SEQUENTIAL = 0
     ORT_PARALLEL = 1
 
 
-class ExecutionOrder(enum.IntEnum):
+class ExecutionOrder(Named):
     """In which order operators run. Only the default has an effect here."""
 
     DEFAULT = 0
@@ -44,7 +46,7 @@ class ExecutionOrder(enum.IntEnum):
     MEMORY_EFFICIENT = 2
 
 
-class OrtExecutionProviderDevicePolicy(enum.IntEnum):
+class OrtExecutionProviderDevicePolicy(Named):
     """What ``SessionOptions.set_provider_selection_policy`` prefers."""
 
     DEFAULT = 0
@@ -154,8 +156,23 @@ class SessionOptions(Entries):
         self._dims_by_denotation[text(denotation)] = operator.index(value)
 
     def register_custom_ops_library(self, path: str) -> None:
-        """Load a library of custom operators with the model; what is wrong with it is raised by the session."""
-        self._custom_ops.append(text(path))
+        """Load a library of custom operators with the model.
+
+        Raises:
+            Fail: There is no such file. What else is wrong with it is raised by the session.
+        """
+        # A bare name is left to the system, which looks for it in places of its own.
+        if os.path.dirname(text(path)) and not os.path.exists(path):
+            raise from_core(
+                "load",
+                f"[ONNXRuntimeError] : 1 : FAIL : Failed to load library {path} with error: {path}: cannot open shared "
+                "object file: No such file or directory",
+                1,
+                "onnxruntime",
+                None,
+                None,
+            )
+        self._custom_ops.append(path)
 
     def add_initializer(self, name: str, value: Any) -> None:
         """Let an ``OrtValue`` on the CPU take the place of the model's initializer of this name.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headway import _core
+from headway._fields import Named
 from headway._ortvalue import OrtDevice, refuse
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-class OrtSparseFormat(enum.IntEnum):
+class OrtSparseFormat(Named):
     """How a sparse tensor says where its values stand."""
 
     ORT_SPARSE_UNDEFINED = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import select
+import threading
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -11,6 +12,10 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
+
+
+#: How often a waiting main thread looks for signals, in seconds: as in the native waits.
+SIGNAL_TICK = 0.05
 
 
 class Waiter:
@@ -25,6 +30,7 @@ class Waiter:
         self._waiting: dict[int, InferenceFuture] = {}
         self._past: set[InferenceFuture] = set()
         self._numbers = itertools.count()
+        self._main = threading.current_thread() is threading.main_thread()
         for future in futures:
             self.add(future)
 
@@ -43,6 +49,9 @@ class Waiter:
             if left is not None and left <= 0 and not self._answer():
                 return set()
             if not self._past:
+                # Signals interrupt a poll, but one that comes just before it begins would be seen at its end only.
+                if left is None or left > SIGNAL_TICK:
+                    left = SIGNAL_TICK if self._main else left
                 # poll, not select: descriptors of 1024 and above are nothing special.
                 self._poll.poll(None if left is None else max(left, 0.0) * 1000)
                 self._answer()

@@ -141,6 +141,9 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         lanes = plan(hint, workers, budget, options.intra_op_num_threads)
         source = source_of(path_or_bytes, engine)
         self._engine, self._label = source.engine, source.label
+        if isinstance(source.model, str):
+            # Not public, but read by packages that wrap sessions.
+            self._model_path = source.model
         if source.engine == "fake":
             loaded: Loaded = source.model._headway_load()
         elif source.engine == "python":

@@ -168,6 +168,34 @@ def test_what_has_no_effect_warns_when_a_session_is_made(monkeypatch: pytest.Mon
     headway.InferenceSession(tiny_model(), options).close()
 
 
+def test_a_profiled_session_may_be_closed_by_several_threads(tmp_path: Path) -> None:
+    for _ in range(20):
+        options = headway.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(tmp_path / "profile")
+        session = headway.InferenceSession(tiny_model(), options)
+        session.run(None, X)
+        together = threading.Barrier(4)
+        raised: list[BaseException] = []
+
+        def close(
+            session: headway.InferenceSession = session, together: Any = together, raised: Any = raised
+        ) -> None:
+            together.wait()
+            try:
+                session.close()
+            except BaseException as error:
+                raised.append(error)
+
+        threads = [threading.Thread(target=close) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not raised
+        assert Path(session.end_profiling()).exists()
+
+
 def test_profile(tmp_path: Path) -> None:
     options = headway.SessionOptions()
     options.enable_profiling = True

@@ -170,6 +170,13 @@ def test_misuses_are_told(name: str) -> None:
 # ---- written to ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("element", [str, np.float32], ids=["str", "float32"])
+@pytest.mark.parametrize("power", [44, 60])
+def test_a_shape_that_no_memory_holds(element: type, power: int) -> None:
+    with pytest.raises((MemoryError, RuntimeError)):
+        OrtValue.ortvalue_from_shape_and_type([1 << power], element)
+
+
 def test_update_inplace_writes_where_it_is() -> None:
     value = OrtValue.ortvalue_from_shape_and_type([2, 3], np.float32)
     address, view = value.data_ptr(), value.numpy()

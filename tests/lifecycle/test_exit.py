@@ -315,6 +315,29 @@ calls = [handler_body]
 )
 
 
+#: What values hold may be freed by Python code, which gives up the GIL, while the interpreter ends.
+VALUES_DROPPED = """
+import ctypes
+class Slow(np.ndarray):
+    def __del__(self):
+        time.sleep(0)
+def drop_values(at_it):
+    while True:
+        value = headway.OrtValue.ortvalue_from_numpy(np.zeros(4, np.float32).view(Slow))
+        del value
+        at_it.set()
+busy = [threading.Event() for _ in range(4)]
+for at_it in busy:
+    spawn(drop_values, at_it)
+assert all(at_it.wait(10) for at_it in busy)
+"""
+
+
+def test_values_dropped_while_the_interpreter_ends(script: Script) -> None:
+    for _ in range(3):
+        assert script(SWITCH_OFTEN + VALUES_DROPPED) == (0, "", "")
+
+
 def test_younger_atexit_handler_still_works(script: Script) -> None:
     assert script(YOUNGER_HANDLER) == (0, "[[0.0, 2.0, 4.0]]\n", "")
 

@@ -141,6 +141,29 @@ assert os.waitstatus_to_exitcode(status) == 6, status
     assert script(BUSY + body + PARENT_IS_FINE) == (0, "fine\n", "")
 
 
+@pytest.mark.parametrize("own", ["", 'headway.InferenceSession(load("tiny")).run(None, X)'])
+def test_child_of_a_parent_with_a_model_ends_like_a_program(own: str, script: Script) -> None:
+    # The engine's threads are the parent's: waiting for them at the child's end would take for ever.
+    body = f"""
+session = headway.InferenceSession(load("tiny"), workers=1)
+before = session.run(None, X)
+pid = os.fork()
+if pid == 0:
+    {own or "pass"}
+    print("child")
+    sys.exit(3)
+_, status = os.waitpid(pid, 0)
+assert os.waitstatus_to_exitcode(status) == 3, status
+assert (session.run(None, X)[0] == before[0]).all()
+print("fine")
+"""
+    assert script(body, before="import warnings; warnings.simplefilter('ignore', ResourceWarning)\n") == (
+        0,
+        "child\nfine\n",
+        "",
+    )
+
+
 def test_forked_inside_a_callback(script: Script) -> None:
     body = (
         CHILD

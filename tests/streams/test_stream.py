@@ -216,6 +216,8 @@ def test_interrupted_while_it_waits(fake: Make) -> None:
         thread.join()
         stream.close()
         until(lambda: session.stats().running == 0, "the lane is free")
+        # Or the next thread would take this round's request, which the engine has yet to leave, for its own.
+        until(lambda: engine.counts.running == 0, "the engine is at rest")
     stats = assert_conserved(session)
     assert stats.cancelled == stats.submitted == 8
 

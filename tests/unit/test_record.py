@@ -65,7 +65,8 @@ def test_equality_is_of_one_class() -> None:
     assert hash(Point(1, 2)) == hash(Point(1, 2))
     assert len({Point(1, 2), Point(1, 2), Point(2, 1)}) == 2
     with pytest.raises(TypeError, match="unhashable"):
-        hash(NodeArg("x", "tensor(float)", [1]))
+        hash(Point([1], 2))
+    assert len({NodeArg("x", "tensor(float)", [1]), NodeArg("x", "tensor(float)", [1])}) == 1
 
 
 def test_copies() -> None:

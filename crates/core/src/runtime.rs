@@ -96,7 +96,7 @@ impl Shared {
         let result = transition(&mut state, now, &mut fx);
         self.publish(&mut state, &mut fx);
         drop(state);
-        self.apply(fx);
+        self.apply(&mut fx);
         result
     }
 
@@ -108,23 +108,31 @@ impl Shared {
         self.usual.store(state.usual_run, Ordering::Relaxed);
     }
 
-    fn apply(self: &Arc<Self>, fx: Effects) {
+    /// By reference: the effects are large, and most transitions have few.
+    #[inline]
+    fn apply(self: &Arc<Self>, fx: &mut Effects) {
+        if !fx.is_idle() {
+            self.carry_out(fx);
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, fx: &mut Effects) {
         if !fx.wake.is_empty() && !self.spin.is_zero() {
             self.waker.store(cores::current(), Ordering::Relaxed);
         }
-        for lane in fx.wake {
+        for lane in fx.wake.drain(..) {
             self.lane_bells[lane].notify_one();
         }
-        for slot in fx.admits {
+        for slot in fx.admits.drain(..) {
             slot.announce();
         }
-        for (slot, error) in fx.refusals {
+        for (slot, error) in fx.refusals.drain(..) {
             slot.refuse(error);
         }
-        for (slot, outcome, timing) in fx.fills {
+        for (slot, outcome, timing) in fx.fills.drain(..) {
             slot.fill(outcome, timing);
         }
-        for slot in fx.grants {
+        for slot in fx.grants.drain(..) {
             slot.wake_granted();
         }
         if fx.deliver {
@@ -133,7 +141,7 @@ impl Shared {
         if fx.pulls {
             self.pull_bell.notify_all();
         }
-        for (bell, number) in fx.rings {
+        for (bell, number) in fx.rings.drain(..) {
             bell.ring(number);
         }
         if fx.settled {
@@ -277,12 +285,12 @@ impl Shared {
             match turn {
                 Turn::Work(work) => {
                     drop(state);
-                    self.apply(fx);
+                    self.apply(&mut fx);
                     return Some(work);
                 }
                 Turn::Leave => {
                     drop(state);
-                    self.apply(fx);
+                    self.apply(&mut fx);
                     return None;
                 }
                 // Nothing was decided, or expired requests were ended on the way: tell their callers first.
@@ -297,7 +305,7 @@ impl Shared {
                 }
                 Turn::Park => {
                     drop(state);
-                    self.apply(fx);
+                    self.apply(&mut fx);
                     state = lock(&self.state);
                 }
             }

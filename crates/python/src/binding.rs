@@ -170,7 +170,7 @@ impl Drop for IoBinding {
         places.inputs.clear();
         places.outputs.clear();
         places.frozen = None;
-        Python::try_attach(drain_graveyard);
+        life::drain_dropped();
     }
 }
 

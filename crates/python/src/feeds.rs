@@ -5,7 +5,7 @@ use headway_core::request::Wanted as WantedOutputs;
 use headway_core::value::{Value, Values};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString, PyTuple};
 use smallvec::SmallVec;
 
 use crate::array::{Alloc, How, Wanted, is_array, read_input};
@@ -104,6 +104,9 @@ fn shared_dims(nodes: &[NodeInfo]) -> Vec<SharedDim> {
         let ValueType::Tensor(_, Some(dims)) = &info.kind else { continue };
         for (axis, dim) in dims.iter().enumerate() {
             let Dim::Named(name) = dim else { continue };
+            if !says_something(name) {
+                continue;
+            }
             let second = Place { node, axis };
             match seen.iter().find(|(known, _)| known == name) {
                 Some(&(_, first)) => shared.push(SharedDim { first, second }),
@@ -112,6 +115,11 @@ fn shared_dims(nodes: &[NodeInfo]) -> Vec<SharedDim> {
         }
     }
     shared
+}
+
+/// False for names such as `?`: exporters write them wherever they do not know the length.
+fn says_something(dimension: &str) -> bool {
+    dimension.chars().any(char::is_alphabetic)
 }
 
 /// Reads a whole feed: a mapping by name, a list or tuple in input order, or the one input of a model with one.
@@ -284,10 +292,16 @@ pub(crate) fn read_output_names(
             indices.push(output_index(py, &name, names)?);
         }
     } else {
-        let kind = wanted.get_type();
-        return Err(
-            PyTypeError::new_err(format!("output_names must be None or a list of str, got {kind}")).into()
-        );
+        // Keys of a dict, a generator, an array of names: whatever is no text itself.
+        let text = wanted.is_instance_of::<PyString>() || wanted.is_instance_of::<PyBytes>();
+        let Some(given) = wanted.try_iter().ok().filter(|_| !text) else {
+            let kind = wanted.get_type();
+            let expected = "output_names must be None or a list of str";
+            return Err(PyTypeError::new_err(format!("{expected}, got {kind}")).into());
+        };
+        for name in given {
+            indices.push(output_index(py, &name?, names)?);
+        }
     }
     Ok(if indices.is_empty() { WantedOutputs::All } else { WantedOutputs::Some(indices) })
 }

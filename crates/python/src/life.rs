@@ -101,6 +101,18 @@ pub(crate) fn inside(py: Python<'_>) -> Inside {
     inside
 }
 
+/// For destructors that hold Python objects: gives back at once what they buried, whose finalisers may be Python code.
+/// A thread that comes after the exit hook leaves it buried; it must not meet the dying interpreter in a Rust frame.
+pub(crate) fn drain_dropped() {
+    Python::try_attach(|py| {
+        INSIDE.fetch_add(1, Ordering::SeqCst);
+        let _inside = Inside { generation: timer::generation() };
+        if !SHUT.load(Ordering::SeqCst) || LAST.get() {
+            graveyard::drain_graveyard(py);
+        }
+    });
+}
+
 fn park_for_ever() {
     loop {
         std::thread::park();

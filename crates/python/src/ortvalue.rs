@@ -82,7 +82,7 @@ impl Drop for OrtValue {
     fn drop(&mut self) {
         // What the value held of Python goes at once: nothing else may come through the door for a long time.
         self.value = Value::None;
-        Python::try_attach(drain_graveyard);
+        life::drain_dropped();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a session's Python half asks of its engine beside requests: the profile, providers' dynamic options.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use headway_core::engine::Engine;
 use headway_core::error::{Error, ErrorKind};
@@ -17,16 +17,26 @@ use crate::{errors, submit};
 #[pyclass(frozen, module = "headway._core")]
 pub(crate) struct Profiler {
     engine: Weak<dyn Engine>,
-    held: Mutex<Option<Arc<dyn Engine>>>,
+    /// One for each `close()` under way.
+    held: Mutex<Vec<Arc<dyn Engine>>>,
+    /// What was told before, for those who ask when the engine has gone: `close()` may run on several threads.
+    started: OnceLock<u64>,
+    ended: OnceLock<String>,
     generation: u64,
 }
 
 impl Profiler {
     pub(crate) fn new(engine: &Arc<dyn Engine>) -> Self {
-        Profiler { engine: Arc::downgrade(engine), held: Mutex::new(None), generation: timer::generation() }
+        Profiler {
+            engine: Arc::downgrade(engine),
+            held: Mutex::default(),
+            started: OnceLock::new(),
+            ended: OnceLock::new(),
+            generation: timer::generation(),
+        }
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Arc<dyn Engine>>> {
+    fn held(&self) -> MutexGuard<'_, Vec<Arc<dyn Engine>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -48,24 +58,41 @@ impl Profiler {
 impl Profiler {
     /// When profiling began, in nanoseconds on the engine's clock.
     fn start_ns(&self, py: Python<'_>) -> PyResult<u64> {
-        self.ask(py, OrtEngine::profiling_start_ns)
+        match self.started.get() {
+            Some(&nanoseconds) => Ok(nanoseconds),
+            None => {
+                let nanoseconds = self.ask(py, OrtEngine::profiling_start_ns)?;
+                Ok(*self.started.get_or_init(|| nanoseconds))
+            }
+        }
     }
 
     /// Ends profiling; the name of the file it wrote.
     fn end(&self, py: Python<'_>) -> PyResult<String> {
-        self.ask(py, OrtEngine::end_profiling)
+        if let Some(name) = self.ended.get() {
+            return Ok(name.clone());
+        }
+        let name = self.ask(py, OrtEngine::end_profiling)?;
+        // The engine says the name to the first who asks, and nothing to the rest.
+        if name.is_empty() {
+            return Ok(self.ended.get().cloned().unwrap_or(name));
+        }
+        Ok(self.ended.get_or_init(|| name).clone())
     }
 
     /// Holds the engine until `release`.
     fn hold(&self) {
-        *self.held() = self.engine.upgrade();
+        let engine = self.engine.upgrade();
+        self.held().extend(engine);
     }
 
     /// Lets go of the engine.
     fn release(&self, py: Python<'_>) {
         let _inside = inside(py);
-        let engine = self.held().take();
-        away(py, || drop(engine));
+        if self.generation == timer::generation() {
+            let engine = self.held().pop();
+            away(py, || drop(engine));
+        }
     }
 }
 
@@ -73,7 +100,7 @@ impl Drop for Profiler {
     fn drop(&mut self) {
         if self.generation != timer::generation() {
             // In a forked child the engine is neither joined nor freed.
-            std::mem::forget(self.held().take());
+            std::mem::forget(std::mem::take(&mut *self.held()));
         }
     }
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from typing import Any
 
+from headway._fields import Named
 from headway._record import Record
 
 
-class OrtMemType(enum.IntEnum):
+class OrtMemType(Named):
     """Who may touch a value's memory."""
 
     CPU_INPUT = -2
@@ -18,7 +18,7 @@ class OrtMemType(enum.IntEnum):
     DEFAULT = 0
 
 
-class OrtAllocatorType(enum.IntEnum):
+class OrtAllocatorType(Named):
     """How memory is allocated."""
 
     INVALID = -1
@@ -26,14 +26,14 @@ class OrtAllocatorType(enum.IntEnum):
     ORT_ARENA_ALLOCATOR = 1
 
 
-class OrtDeviceMemoryType(enum.IntEnum):
+class OrtDeviceMemoryType(Named):
     """Whether a device's memory can be read from the CPU."""
 
     DEFAULT = 0
     HOST_ACCESSIBLE = 5
 
 
-class OrtMemoryInfoDeviceType(enum.IntEnum):
+class OrtMemoryInfoDeviceType(Named):
     """What a piece of memory belongs to."""
 
     CPU = 0

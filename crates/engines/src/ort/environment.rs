@@ -11,7 +11,7 @@ use headway_core::timer;
 use super::raw::*;
 use super::runtime::Runtime;
 use super::text::{OsText, c_string};
-use super::{allocator, log};
+use super::{allocator, child, log};
 
 /// What the program asked for, before or after the environment exists.
 struct Wishes {
@@ -100,6 +100,7 @@ impl Runtime {
         let (intra, inter) = wishes.pools.unwrap_or((0, 0));
         let intra = if intra > 0 { intra } else { i32::try_from(budget).unwrap_or(i32::MAX) };
         let raw = self.create_environment(wishes.severity, intra, inter.max(1))?;
+        child::spare_children();
         // SAFETY: the environment was just made; the allocator and its memory info live for ever.
         let status = unsafe { (self.api.register_allocator)(raw, allocator::make(self.cpu)) };
         self.api.check(status, ErrorKind::Load)?;

@@ -14,6 +14,7 @@ mod api;
 mod batch;
 mod binding;
 mod bound;
+mod child;
 mod composite;
 mod composite_in;
 mod composite_out;

@@ -64,6 +64,9 @@ impl RunFlag {
         let mut reach = self.locked();
         if reach.controls.len() == reach.controls.capacity() {
             reach.controls.retain(|one| one.strong_count() > 0);
+            // At least as many again until the next look: a full list of living ones must not be walked at every push.
+            let living = reach.controls.len();
+            reach.controls.reserve(living);
         }
         reach.controls.push(Arc::downgrade(control));
         control.ask(|asked| asked.caller = reach.set);

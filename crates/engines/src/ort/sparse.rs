@@ -16,7 +16,9 @@ use super::values::{Outputs, unreadable, wrong};
 
 /// The tensor as the engine's value, of which the engine has its own copy.
 pub(super) fn make(runtime: &Runtime, name: &str, sparse: &SparseTensor) -> Result<*mut OrtValue, Error> {
-    // The engine gets addresses without lengths and believes the indices.
+    // The engine gets addresses without lengths and believes the indices. Arrays may be written to at any moment: what
+    // is checked must be what it gets.
+    let sparse = &SparseTensor { indices: sparse_check::still(&sparse.indices), ..sparse.clone() };
     sparse_check::check(sparse).map_err(|what| wrong(name, &what))?;
     let api = &runtime.api;
     let mut raw = ptr::null_mut();

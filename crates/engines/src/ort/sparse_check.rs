@@ -1,6 +1,7 @@
 //! What the engine believes of a sparse tensor without looking: lengths and indices.
 
 use std::ptr;
+use std::sync::Arc;
 
 use headway_core::value::{DType, Data, Tensor};
 
@@ -23,6 +24,32 @@ pub(super) fn check(sparse: &SparseTensor) -> Result<(), String> {
         SparseIndices::Csr { inner, outer } => csr(sparse, inner, outer, kept),
         SparseIndices::BlockSparse(indices) => blocks(sparse, indices),
     }
+}
+
+/// The same indices in memory that nobody writes to.
+pub(super) fn still(indices: &SparseIndices) -> SparseIndices {
+    match indices {
+        SparseIndices::Coo(coo) => SparseIndices::Coo(copied(coo)),
+        SparseIndices::Csr { inner, outer } => {
+            SparseIndices::Csr { inner: copied(inner), outer: copied(outer) }
+        }
+        SparseIndices::BlockSparse(blocks) => SparseIndices::BlockSparse(copied(blocks)),
+    }
+}
+
+fn copied(tensor: &Tensor) -> Tensor {
+    let mut copy = tensor.clone();
+    if let Data::Memory(memory) = &mut copy.data
+        && memory.len > 0
+    {
+        let mut numbers = vec![0_u64; memory.len.div_ceil(size_of::<u64>())];
+        let from = ptr::with_exposed_provenance::<u8>(memory.addr);
+        // SAFETY: the tensor keeps its memory, which has this many bytes; the fresh list has at least as many.
+        unsafe { ptr::copy_nonoverlapping(from, numbers.as_mut_ptr().cast(), memory.len) };
+        memory.addr = numbers.as_ptr().expose_provenance();
+        memory.owner = Some(Arc::new(numbers));
+    }
+    copy
 }
 
 /// The elements of indices that were checked.

@@ -95,18 +95,33 @@ fn packed(object: &Bound<'_, PyAny>, bytes: &Tensor, dtype: DType) -> Result<Ten
 pub(crate) fn zeros(dtype: DType, dims: Dims) -> Result<Tensor, DoorError> {
     let len = byte_len(dtype, &dims)?;
     if dtype == DType::String {
-        let count = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).product();
-        let data = Data::Strings(std::iter::repeat_with(Box::default).take(count).collect());
+        let data = Data::Strings(empty_strings(&dims)?);
         return Ok(Tensor { dtype, dims, data });
     }
     let mut memory = if len == 0 { Memory { addr: NOWHERE, len, owner: None } } else { alloc(len) };
     if memory.addr == 0 || memory.len < len {
-        return Err(PyMemoryError::new_err(format!("there is no memory for a value of {len} bytes")).into());
+        return Err(no_memory(len));
     }
     memory.len = len;
     // SAFETY: the block is fresh, ours alone, and has `len` bytes.
     unsafe { std::ptr::write_bytes(memory.addr as *mut u8, 0, len) };
     Ok(Tensor { dtype, dims, data: Data::Memory(memory) })
+}
+
+/// Asked for twice, because the list is copied once: an allocation that fails elsewhere would end the process.
+fn empty_strings(dims: &[i64]) -> Result<Arc<[Box<str>]>, DoorError> {
+    let count = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).product::<usize>();
+    let mut strings = Vec::<Box<str>>::new();
+    let bytes = || no_memory(count.saturating_mul(size_of::<Box<str>>()));
+    strings.try_reserve_exact(count.saturating_mul(2)).map_err(|_| bytes())?;
+    strings.shrink_to(count);
+    strings.resize_with(count, Box::default);
+    Ok(strings.into())
+}
+
+#[cold]
+fn no_memory(len: usize) -> DoorError {
+    PyMemoryError::new_err(format!("there is no memory for a value of {len} bytes")).into()
 }
 
 /// A tensor over memory that the program names by its address and keeps alive itself.
