@@ -153,9 +153,9 @@ def _figures(model: models.Model, share: float, rounds: list[Round]) -> list[Fig
         ours = [one["headway"] for one in values]
         return Figure(f"{case}: {name}", ours, base, against, "ms", target, rival)
 
-    figures = [figure("frame", [one.frame for one in rounds], bound, "max(p, m)", 1.05)]
+    figures = [figure("frame", [one.frame for one in rounds], bound, "max(p, m)", 1.03)]
     if share > 1:
-        figures.append(figure("p50 latency", [one.latency for one in rounds], m, "m", 1.5))
+        figures.append(figure("p50 latency", [one.latency for one in rounds], m, "m", 1.3))
     return figures
 
 

@@ -97,6 +97,18 @@ def _in_executor(pool: ThreadPoolExecutor, call: Callable[[], Any]) -> Callable[
     return lambda: asyncio.get_running_loop().run_in_executor(pool, call)
 
 
+def _prebound(session: Any, package: Any, feed: models.Feed) -> Any:
+    """Inputs and outputs in memory that stays."""
+    binding, value = session.io_binding(), package.OrtValue
+    for name, array in feed.items():
+        binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
+    for node, result in zip(session.get_outputs(), session.run(None, feed), strict=True):
+        binding.bind_ortvalue_output(
+            node.name, value.ortvalue_from_shape_and_type(result.shape, result.dtype.type)
+        )
+    return binding
+
+
 def _contenders(
     effort: Effort,
     session: headway.InferenceSession,
@@ -108,9 +120,13 @@ def _contenders(
     count, bursts = effort.pick(1_000, 10_000), effort.pick(1, 5)
     run = partial(rival.run, None, feed)
     submit: Callable[[], Future[Any]] = partial(pool.submit, run)
+    bound, bound_there = _prebound(session, headway, feed), _prebound(rival, onnxruntime, feed)
     return {
         "ort run": _calls(count, run),
         "run": _calls(count, partial(session.run, None, feed)),
+        "prepared": _calls(count, session.prepare(feed).run),
+        "binding": _calls(count, partial(session.run_with_iobinding, bound)),
+        "ort binding": _calls(count, partial(rival.run_with_iobinding, bound_there)),
         "submit, window": _windowed(count, partial(session.submit, feed)),
         "pool, window": _windowed(count, submit),
         "round trip": _calls(count, lambda: session.submit(feed).result()),
@@ -143,13 +159,23 @@ def measure(effort: Effort) -> Result:
     result = Result(
         "percall",
         [
-            figure("run()", "run", "ort run", "onnxruntime run()", 0.7),
-            figure(f"submit(), window {WINDOW}", "submit, window", "ort run", "onnxruntime run()", 0.8),
-            figure(f"submit(), window {WINDOW}", "submit, window", "pool, window", "ThreadPoolExecutor"),
-            figure("submit().result()", "round trip", "pool round trip", "ThreadPoolExecutor"),
-            figure(f"arun(), {BURST:,} at once", "arun", "run_in_executor", "run_in_executor"),
+            figure("run()", "run", "ort run", "onnxruntime run()", 0.55),
             figure(
-                f"run_async(), bursts of {BURST:,}", "run_async", "ort run_async", "onnxruntime run_async()"
+                "prepare(): call.run()", "prepared", "ort binding", "onnxruntime run_with_iobinding()", 0.75
+            ),
+            figure("run_with_iobinding()", "binding", "ort binding", "onnxruntime run_with_iobinding()"),
+            figure(f"submit(), window {WINDOW}", "submit, window", "ort run", "onnxruntime run()", 0.6),
+            figure(
+                f"submit(), window {WINDOW}", "submit, window", "pool, window", "ThreadPoolExecutor", 0.12
+            ),
+            figure("submit().result()", "round trip", "pool round trip", "ThreadPoolExecutor", 0.12),
+            figure(f"arun(), {BURST:,} at once", "arun", "run_in_executor", "run_in_executor", 0.17),
+            figure(
+                f"run_async(), bursts of {BURST:,}",
+                "run_async",
+                "ort run_async",
+                "onnxruntime run_async()",
+                0.3,
             ),
         ],
         settings={"model": "y = x + x, float32[1, 3]", "operator threads": 1, "lanes": 1, "pool workers": 1},

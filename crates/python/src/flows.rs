@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use headway_core::admission::Overflow;
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::Outcome;
 use headway_core::slot::SlotRef;
 use headway_core::state::{Manner, Output, Pulled};
-use pyo3::exceptions::PyTimeoutError;
+use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::bell::Bell;
@@ -203,4 +204,17 @@ fn sample_of(py: Python<'_>, slot: &SlotRef) -> Py<PyAny> {
 /// Ends a pipeline's pending frame as dropped("pipeline_reset"). False when it had ended.
 pub(crate) fn drop_frame(py: Python<'_>, future: &future::InferenceFuture) -> bool {
     away(py, || future.core.shared.drop_request(&future.slot, headway_core::error::DropReason::PipelineReset))
+}
+
+/// What happens when a flow is full, by its name.
+pub(crate) fn overflow(name: &str) -> PyResult<Overflow> {
+    match name {
+        "block" => Ok(Overflow::Block),
+        "raise" => Ok(Overflow::Raise),
+        "drop_oldest" => Ok(Overflow::DropOldest),
+        "drop_newest" => Ok(Overflow::DropNewest),
+        _ => Err(PyValueError::new_err(format!(
+            "overflow: expected 'block', 'raise', 'drop_oldest' or 'drop_newest', got {name:?}"
+        ))),
+    }
 }

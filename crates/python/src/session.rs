@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use headway_core::admission::Overflow;
 use headway_core::batch::Limits;
 use headway_core::error::Error;
 use headway_core::runtime::Shared;
@@ -57,18 +56,6 @@ impl Session {
     }
 }
 
-fn overflow(name: &str) -> PyResult<Overflow> {
-    match name {
-        "block" => Ok(Overflow::Block),
-        "raise" => Ok(Overflow::Raise),
-        "drop_oldest" => Ok(Overflow::DropOldest),
-        "drop_newest" => Ok(Overflow::DropNewest),
-        _ => Err(PyValueError::new_err(format!(
-            "overflow: expected 'block', 'raise', 'drop_oldest' or 'drop_newest', got {name:?}"
-        ))),
-    }
-}
-
 #[pymethods]
 impl Session {
     #[new]
@@ -100,7 +87,7 @@ impl Session {
     ) -> PyResult<()> {
         let _inside = life::inside(py);
         life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
-        let flow = FlowConfig { queue_depth, overflow: self::overflow(overflow)? };
+        let flow = FlowConfig { queue_depth, overflow: flows::overflow(overflow)? };
         let spin = Deadline::seconds(spin)?;
         let tell_drops = on_drop.is_some();
         if batching.is_some() && model.name == "python" {
@@ -331,7 +318,7 @@ impl Session {
     fn _open_flow(&self, py: Python<'_>, queue_depth: usize, overflow: &str) -> PyResult<Flow> {
         let core = self.core(py)?;
         core.enter(py)?;
-        let config = FlowConfig { queue_depth, overflow: self::overflow(overflow)? };
+        let config = FlowConfig { queue_depth, overflow: flows::overflow(overflow)? };
         let number = core.shared.open_pulled(config).map_err(|error| core.raise(py, &error))?;
         Ok(Flow::new(Arc::clone(&core), number))
     }

@@ -4,6 +4,7 @@
 //! [`Effects`] what is to be done after the lock is released (invariant 3): `lock -> transition -> unlock -> act`.
 
 mod admit;
+mod claim;
 mod control;
 mod dispatch;
 mod effects;
