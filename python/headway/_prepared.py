@@ -40,7 +40,9 @@ def _by_name(session: OrtValueCalls, feed: Any) -> dict[str, Any]:
     names = [node[0] for node in session._info()["inputs"]]
     values = list(feed) if isinstance(feed, list | tuple) else [feed]
     if len(values) > len(names):
-        raise InputError(f"prepare: the feed is a list of {len(values)}, but the model has {len(names)} inputs")
+        raise InputError(
+            f"prepare: the feed is a list of {len(values)}, but the model has {len(names)} inputs"
+        )
     return dict(zip(names, values, strict=False))
 
 
