@@ -9,12 +9,14 @@
 //! 2. [`state`]: the one lock's contents and its transitions; [`slot`]: one request's outcome cell;
 //!    [`bell`]: an event loop's; [`delivery`]: the queue of due callbacks.
 //! 3. `worker`, [`timer`]: threads that act on [`work`].
-//! 4. [`runtime`]: `submit`, `take`, `complete`, `cancel`, `expire`; [`close`], [`threads`].
+//! 4. [`runtime`]: `submit`, `take`, `complete`, `cancel`, `expire`; `apply`: what they decided, done; [`close`],
+//!    [`threads`].
 //!
 //! Imports go down only. Everything that waits or locks is in floors 2 to 4.
 #![forbid(unsafe_code)]
 
 pub mod admission;
+mod apply;
 pub mod batch;
 pub mod bell;
 pub mod clock;

@@ -23,7 +23,7 @@ struct Apart<T>(T);
 pub struct Shared {
     pub(crate) state: Mutex<State>,
     /// One a lane: its sleeping worker's.
-    lane_bells: Vec<Condvar>,
+    pub(crate) lane_bells: Vec<Condvar>,
     /// The delivery thread's.
     pub(crate) delivery_bell: Condvar,
     /// Those who pull from a flow.
@@ -36,13 +36,13 @@ pub struct Shared {
     /// Requests wait for others: who parks on one ends that.
     batches: bool,
     clock: Clock,
-    spin: Duration,
+    pub(crate) spin: Duration,
     /// Requests waiting, for spinning workers to look at without the lock.
     waiting: Apart<AtomicU64>,
     /// Nanoseconds the model usually runs; 0 while unknown.
     usual: AtomicU64,
     /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
-    waker: AtomicU64,
+    pub(crate) waker: AtomicU64,
 }
 
 /// How a thread waits for its own request.
@@ -106,50 +106,6 @@ impl Shared {
         fx.deliver = fx.deliver && std::mem::take(&mut state.listening);
         self.waiting.0.store(state.waiting() as u64, Ordering::Relaxed);
         self.usual.store(state.usual_run, Ordering::Relaxed);
-    }
-
-    /// By reference: the effects are large, and most transitions have few.
-    #[inline]
-    fn apply(self: &Arc<Self>, fx: &mut Effects) {
-        if !fx.is_idle() {
-            self.carry_out(fx);
-        }
-    }
-
-    fn carry_out(self: &Arc<Self>, fx: &mut Effects) {
-        if !fx.wake.is_empty() && !self.spin.is_zero() {
-            self.waker.store(cores::current(), Ordering::Relaxed);
-        }
-        for lane in fx.wake.drain(..) {
-            self.lane_bells[lane].notify_one();
-        }
-        for slot in fx.admits.drain(..) {
-            slot.announce();
-        }
-        for (slot, error) in fx.refusals.drain(..) {
-            slot.refuse(error);
-        }
-        for (slot, outcome, timing) in fx.fills.drain(..) {
-            slot.fill(outcome, timing);
-        }
-        for slot in fx.grants.drain(..) {
-            slot.wake_granted();
-        }
-        if fx.deliver {
-            self.delivery_bell.notify_all();
-        }
-        if fx.pulls {
-            self.pull_bell.notify_all();
-        }
-        for (bell, number) in fx.rings.drain(..) {
-            bell.ring(number);
-        }
-        if fx.settled {
-            self.settled_bell.notify_all();
-        }
-        if let Some(at) = fx.arm {
-            self.arm(at);
-        }
     }
 
     #[cfg(not(loom))]
