@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Any
 
 import numpy as np
@@ -270,14 +271,32 @@ def test_awaited(tiny: bytes) -> None:
         bindings = [bound(session, np.full((1, 3), number, np.float32)) for number in range(4)]
         answers = await asyncio.gather(*map(session.arun_with_iobinding, bindings))
         assert [value.numpy().tolist() for [value] in answers] == [[[2 * number] * 3] for number in range(4)]
-        with pytest.raises(RuntimeError, match="in use"):
-            await asyncio.gather(*(session.arun_with_iobinding(bindings[0]) for _ in range(2)))
         wrong = bound(session, X[0])
         with pytest.raises(RuntimeError, match=r"^Error in execution: Invalid rank for input: x") as caught:
             await session.arun_with_iobinding(wrong)
         assert isinstance(caught.value, headway.InvalidArgument)
 
     with headway.InferenceSession(tiny) as session:
+        asyncio.run(main(session))
+        assert_conserved(session)
+
+
+def test_awaited_twice_at_once(loop: bytes) -> None:
+    async def main(session: headway.InferenceSession) -> None:
+        binding = session.io_binding()
+        binding.bind_cpu_input("n", np.array(10**15))
+        binding.bind_cpu_input("x", np.zeros(1, np.float32))
+        binding.bind_output(session.get_outputs()[0].name)
+        first = asyncio.ensure_future(session.arun_with_iobinding(binding))
+        await asyncio.sleep(0)
+        # It runs until somebody stops it.
+        with pytest.raises(RuntimeError, match="in use"):
+            await session.arun_with_iobinding(binding)
+        session.cancel_all()
+        with pytest.raises(CancelledError):
+            await first
+
+    with headway.InferenceSession(loop) as session:
         asyncio.run(main(session))
         assert_conserved(session)
 
