@@ -197,8 +197,7 @@ def heap_that_gives_back() -> Callable[[], object]:
     """Makes glibc's heap return what is freed, so that RSS shows what is held; the call that has it do so.
 
     By itself glibc raises its bound for blocks that it maps apart whenever one of them is freed. From then on a rare
-    big block, such as the interpreter's growing table of names, leaves a hole in the heap: a step of one or two MB
-    that no request has to do with.
+    big block, such as the interpreter's growing table of names, may leave a hole in the heap, which shows as a step.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if not hasattr(libc, "malloc_trim") or not hasattr(libc, "mallopt"):

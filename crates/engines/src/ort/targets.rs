@@ -77,7 +77,8 @@ impl OrtLane {
                 let node = &self.session.info.outputs[index];
                 let memory = check_place(node, tensor)?;
                 if !self.session.passes_through(index) {
-                    // SAFETY: as for the inputs; the binding's turn keeps everybody else away.
+                    // SAFETY: as for the inputs; the binding's turn keeps its other runs away. A program that binds one
+                    // memory twice races in its own bytes, never past them.
                     self.outputs[at] = unsafe { place(self.session.runtime, tensor, memory) }?;
                 }
             }
