@@ -1,8 +1,8 @@
 """Every convention at once for a while: memory stays flat, threads and handles constant, counters add up.
 
-    python -m benches.mixed_soak [--seconds 1800]
+    python -m benches.mixed_soak [--seconds 1800] [--record FILE]
 
-Exit status 1 when a bound is broken. `make soak` runs the half hour, CI a minute.
+Exit status 1 when a bound is broken. `make soak` runs the half hour, CI a minute. The record has every look.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import argparse
 import asyncio
 import ctypes
 import gc
+import json
 import os
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import psutil
@@ -184,10 +186,17 @@ class Driver:
 
 @dataclass(frozen=True)
 class Look:
-    """What there is when nothing is in flight."""
+    """What there is when nothing is in flight: seconds, MB, counts."""
 
     at: float
     megabytes: float
+    #: What malloc has handed out, and what it holds free in its heaps; 0 where it cannot be asked. RSS that grows while
+    #: the first stays is fragmentation, not a leak.
+    handed_out: float
+    held_free: float
+    #: Blocks of the interpreter's own allocator in use; it takes memory by the MB.
+    python_blocks: int
+    requests: int
     threads: int
     handles: int
     lost: int
@@ -208,13 +217,46 @@ def heap_that_gives_back() -> Callable[[], object]:
     return lambda: libc.malloc_trim(0)
 
 
+class _MallInfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`, in bytes, over all heaps."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def _malloc() -> tuple[float, float]:
+    """What malloc has handed out and what it holds free, in MB."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "mallinfo2"):
+        return 0.0, 0.0
+    assert libc is not None
+    libc.mallinfo2.restype = _MallInfo
+    info = libc.mallinfo2()
+    return (info.uordblks + info.hblkhd) / 2**20, info.fordblks / 2**20
+
+
 def _look(session: Session, process: psutil.Process, start: float) -> Look:
     stats = session.stats()
     ended = stats.done + stats.failed + sum(stats.dropped.values()) + stats.expired + stats.cancelled
     lost = stats.submitted - ended - stats.waiting - stats.running - stats.undelivered
     handles = process.num_handles() if os.name == "nt" else process.num_fds()
     rss: int = process.memory_info().rss
-    return Look(monotonic() - start, rss / 2**20, process.num_threads(), handles, lost)
+    at = monotonic() - start
+    return Look(
+        at,
+        rss / 2**20,
+        *_malloc(),
+        sys.getallocatedblocks(),
+        stats.submitted,
+        process.num_threads(),
+        handles,
+        lost,
+    )
 
 
 def slope(looks: list[Look]) -> float:
@@ -248,7 +290,9 @@ def broken(looks: list[Look], report: Any, errors: list[BaseException]) -> list[
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m benches.mixed_soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=1800.0)
-    seconds = parser.parse_args(arguments).seconds
+    parser.add_argument("--record", type=Path, help="a JSON file for every look")
+    asked = parser.parse_args(arguments)
+    seconds: float = asked.seconds
     steady = heap_that_gives_back()
     model, process, looks = models.tiny(), psutil.Process(), []
     session = models.ours(model, queue_depth=16, workers=2)
@@ -281,6 +325,8 @@ def main(arguments: list[str]) -> int:
         f"RSS {warm[0].megabytes:.1f} MB after the warm-up, {warm[-1].megabytes:.1f} MB at the end: "
         f"{slope(warm):+.2f} MB an hour; threads {warm[-1].threads}, handles {warm[-1].handles}"
     )
+    if asked.record:
+        asked.record.write_text(json.dumps([asdict(look) for look in looks], indent=1))
     wrong = broken(looks, report, driver.errors)
     for line in wrong:
         print(f"[FAIL] {line}")
