@@ -24,6 +24,7 @@ FLOORS = tuple(
         "_options _nodes _metrics _log _waiting _batching",
         "_sample _prepared _ortvalue _environment _threads _model_config _adapter",
         "_providers _sparse _delivery _parallel _stream _pipeline _warmup",
+        "_engines",
         "_load _surface _binding _astream _futures _batch run",
         "_conventions",
         "session testing",

@@ -12,7 +12,7 @@ from headway._nodes import ModelMetadata, NodeArg
 from headway._providers import Provider, normalized
 
 if TYPE_CHECKING:
-    from headway._load import Loaded
+    from headway._engines.words import Loaded
     from headway._options import SessionOptions
     from headway._providers import ProviderReport
 

@@ -12,8 +12,9 @@ from headway import _core
 from headway._batching import Batching
 from headway._binding import OrtValueCalls
 from headway._conventions import Conventions
+from headway._engines.words import Asked, Loaded, Wanted
 from headway._errors import QueueFull
-from headway._load import Loaded, Wanted, load_callable, load_onnxruntime, source_of
+from headway._load import load, source_of
 from headway._metrics import CloseReport, Stats, ThreadStats, stats_from
 from headway._options import Hint, Overflow, SessionOptions
 from headway._providers import MissingProvider, Provider
@@ -84,6 +85,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         copy_inputs: Asynchronous calls copy their inputs, so that a frame may be refilled at once. False: they are
             held and must not be written to before the request has ended.
         batching: ``Batching(...)``: requests that look alike share a run of the model (docs/batching.md).
+        engine_options: Options of the engine by its own names; the page of each engine lists them.
         on_missing_provider: ``"raise"`` or ``"warn"``; None: see ``providers``.
         on_drop: Called by the delivery thread as ``on_drop(ticket, reason)`` for every request that the overflow
             policy or a reset removed.
@@ -121,6 +123,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         serial: bool = False,
         copy_inputs: bool = True,
         batching: Batching | None = None,
+        engine_options: Mapping[str, Any] | None = None,
         on_missing_provider: MissingProvider | None = None,
         on_drop: Callable[[int, str], None] | None = None,
         enable_fallback: bool = True,
@@ -144,25 +147,22 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         if isinstance(source.model, str):
             # Not public, but read by packages that wrap sessions.
             self._model_path = source.model
-        if source.engine == "fake":
-            loaded: Loaded = source.model._headway_load()
-        elif source.engine == "python":
-            loaded = load_callable(source.model, inputs, outputs)
-        else:
-            if read_config_from_model is None:
-                read_config_from_model = os.environ.get("ORT_LOAD_CONFIG_FROM_MODEL") == "1"
-            wanted = Wanted(
-                providers,
-                provider_options,
-                on_missing_provider,
-                disabled_optimizers,
-                bool(read_config_from_model),
-            )
-            loaded = load_onnxruntime(source, options, lanes, wanted)
+        if read_config_from_model is None:
+            read_config_from_model = os.environ.get("ORT_LOAD_CONFIG_FROM_MODEL") == "1"
+        wanted = Wanted(
+            providers,
+            provider_options,
+            on_missing_provider,
+            disabled_optimizers,
+            bool(read_config_from_model),
+        )
+        own = dict(engine_options or {})
+        loaded = load(Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None))
+        lanes = loaded.plan or lanes
         depth = _at_least_one("queue_depth", queue_depth) or max(
             4, 2 * lanes.workers * (1 if batching is None else batching.max_size)
         )
-        self._loaded = loaded._replace(model=None)  # type: ignore[arg-type]
+        self._loaded: Loaded = loaded._replace(model=None)  # type: ignore[arg-type]
         self._options = options
         intra_op, shared = loaded.threads or (1, False)
         self._threads = ThreadStats(budget, intra_op, shared, lanes.workers + lanes.caller_lanes)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from headway import _core
 from headway._core import ManualClock
-from headway._load import Loaded
+from headway._engines.words import Loaded
 
 __all__ = ["FakeCounts", "FakeEngine", "ManualClock"]
 
@@ -82,7 +82,7 @@ class FakeEngine:
         )
 
     def _headway_load(self) -> Loaded:
-        return Loaded(self._model, "CPU", [], {}, [], None, None)
+        return Loaded(self._model, "CPU")
 
     def hold(self) -> None:
         """Requests block from now on."""

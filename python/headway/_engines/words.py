@@ -1,0 +1,64 @@
+"""What a session asks of an engine, and what it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from headway import _core
+from headway._options import SessionOptions
+from headway._providers import MissingProvider, Provider, ProviderReport
+from headway._threads import Plan
+
+
+class Source(NamedTuple):
+    """What a session is made from."""
+
+    engine: str
+    model: Any
+    #: What people call it: the file's name, or what it is.
+    label: str
+
+
+class Wanted(NamedTuple):
+    """What a session's caller said of providers and of onnxruntime's own ways."""
+
+    providers: Sequence[Provider] | None = None
+    provider_options: Sequence[Mapping[str, Any]] | None = None
+    on_missing: MissingProvider | None = None
+    disabled_optimizers: Iterable[str] | None = None
+    config_from_model: bool = False
+
+
+class Asked(NamedTuple):
+    """What a session's caller said, for the engine that loads the model."""
+
+    source: Source
+    options: SessionOptions
+    #: Lanes and threads out of the process's budget.
+    plan: Plan
+    wanted: Wanted
+    #: Names for a callable.
+    inputs: Sequence[Any] | None
+    outputs: Sequence[Any] | None
+    #: The engine's own options, by the engine's names.
+    engine_options: Mapping[str, Any]
+    #: True where the caller chose the number of lanes, by ``workers=``.
+    workers_given: bool
+
+
+class Loaded(NamedTuple):
+    """A model ready to become a session."""
+
+    model: _core.Model
+    #: In words: ``CPU``, ``CUDA``, ``NPU``.
+    device: str
+    providers: Sequence[str] = ()
+    provider_options: Mapping[str, Mapping[str, str]] = {}
+    report: Sequence[ProviderReport] = ()
+    #: Threads of one operator, and whether they are the shared pool's; None where the engine has none.
+    threads: tuple[int, bool] | None = None
+    #: Ends the profile; None when there is none.
+    profiler: _core.Profiler | None = None
+    #: The lanes that the engine has, in place of the asked plan's; None: those of the plan.
+    plan: Plan | None = None
