@@ -23,7 +23,7 @@ FLOORS = tuple(
         "_core _errors _fields _warn _record _library _pictures _engine _pyfeed",
         "_options _nodes _metrics _log _waiting _batching",
         "_sample _prepared _ortvalue _environment _threads _model_config _adapter _nodespec _plugins",
-        "_providers _sparse _delivery _parallel _stream _pipeline _warmup _lanes",
+        "_providers _sparse _delivery _parallel _stream _pipeline _warmup _lanes _suite_checks",
         "_engines",
         "_load _surface _binding _astream _futures _batch run",
         "_conventions",

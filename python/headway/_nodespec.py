@@ -100,6 +100,12 @@ def _length(what: str, name: str, given: Any) -> int | str | None:
     return int(length) if length >= 0 else None
 
 
+def numpy_name(word: str) -> str | None:
+    """numpy's name for a node's type, ``tensor(float)``; None where it has none of its own."""
+    number = _BY_WORD.get(word)
+    return None if number is None or _NAMES[number] == "str" else _NAMES[number]
+
+
 def check_answers(values: list[Any], found: list[Spec]) -> list[Any]:
     """Answers as arrays of what the engine said they would be.
 
