@@ -153,14 +153,18 @@ class EngineSuite:
         """Requests from several threads on several lanes: each gets its own answer."""
         wrong: list[BaseException] = []
         feeds = list(self.feeds())
+        # References may not be safe to ask on several threads.
+        expected = [self.reference(feed) for feed in feeds]
         with self.open(**self._many()) as session:
+            names = self._names(session)
 
             def ask(first: int) -> None:
                 try:
                     for number in range(first, first + 40):
-                        feed = feeds[number % len(feeds)]
-                        self._same(session, feed, session.submit(feed).result(self.patience))
-                        self._same(session, feed, session.run(None, feed))
+                        place = number % len(feeds)
+                        future = session.submit(feeds[place])
+                        self._compare(expected[place], future.result(self.patience), names)
+                        self._compare(expected[place], session.run(None, feeds[place]), names)
                 except BaseException as error:
                     wrong.append(error)
 
@@ -195,7 +199,7 @@ class EngineSuite:
             for feed in (*feeds, *feeds):
                 session.run(None, feed)
         gc.collect()
-        self._compare(feeds[0], first, names)
+        self._compare(self.reference(feeds[0]), first, names)
 
     # ---- stopping -------------------------------------------------------------------------------------------------
 
@@ -294,10 +298,9 @@ class EngineSuite:
     def _same(
         self, session: InferenceSession, feed: Feed, outputs: list[Any], wanted: list[str] | None = None
     ) -> None:
-        self._compare(feed, outputs, wanted or self._names(session))
+        self._compare(self.reference(feed), outputs, wanted or self._names(session))
 
-    def _compare(self, feed: Feed, outputs: list[Any], names: list[str]) -> None:
-        expected = self.reference(feed)
+    def _compare(self, expected: Mapping[str, Any], outputs: list[Any], names: list[str]) -> None:
         assert len(outputs) == len(names), f"{len(outputs)} outputs for {names}"
         for name, output in zip(names, outputs, strict=True):
             np.testing.assert_allclose(
