@@ -82,13 +82,11 @@ def main(path: str) -> None:
     with headway.InferenceSession(path, engine=LiteRTEngine, workers=2) as session:
         print(session)
         random = np.random.default_rng(7)
-        feeds = [
-            {
-                one.name: random.random([1 if length is None else length for length in one.shape]).astype(np.float32)
-                for one in session.get_inputs()
-            }
-            for _ in range(8)
-        ]
+        shapes = {
+            one.name: [length if isinstance(length, int) else 1 for length in one.shape]
+            for one in session.get_inputs()
+        }
+        feeds = [{name: random.random(shape, np.float32) for name, shape in shapes.items()} for _ in range(8)]
         expected = [session.run(None, feed) for feed in feeds]
         for outputs, alone in zip(session.stream(feeds), expected, strict=True):
             assert all(np.array_equal(one, other) for one, other in zip(outputs, alone, strict=True))

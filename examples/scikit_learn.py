@@ -38,7 +38,10 @@ class PipelineEngine(headway.Engine):
         self.pipeline = pipeline
         classes = pipeline.classes_
         self.inputs = [("x", "float64", ["rows", pipeline.n_features_in_])]
-        self.outputs = [("label", classes.dtype, ["rows"]), ("probabilities", "float64", ["rows", len(classes)])]
+        self.outputs = [
+            ("label", classes.dtype, ["rows"]),
+            ("probabilities", "float64", ["rows", len(classes)]),
+        ]
         self.metadata = {"classes": ",".join(map(str, classes))}
 
     def open_lane(self, number: int) -> headway.Lane:

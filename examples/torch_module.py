@@ -2,8 +2,8 @@
 
 python examples/torch_module.py [model.pt2]
 
-Needs torch. Without a file it makes a small network of its own. A package of yours makes `InferenceSession("net.pt2")` and
-`InferenceSession("net.pt2", engine="torch")` work with two lines in its pyproject.toml:
+Needs torch. Without a file it makes a small network of its own. A package of yours makes `InferenceSession("net.pt2")`
+and `InferenceSession(module, engine="torch")` work with two lines in its pyproject.toml:
 
     [project.entry-points."headway.engines"]
     torch = "your_package:TorchEngine"
@@ -28,15 +28,19 @@ class TorchLane(headway.Lane):
         self.engine = engine
         self.stream = torch.cuda.Stream(engine.where) if engine.where.type == "cuda" else None
 
-    @torch.inference_mode()
     def run(self, feed: dict[str, Any], output_names: list[str]) -> list[Any]:
+        with torch.inference_mode():
+            return self.compute(feed)
+
+    def compute(self, feed: dict[str, Any]) -> list[Any]:
         if self.stream is None:
             answer = self.engine.module(*map(tensor_of, feed.values()))
             return [one.numpy() for one in listed(answer)]
         with torch.cuda.stream(self.stream):
             # From and to page-locked memory, a copy does not stop the thread: it waits once, for everything.
             inputs = [
-                tensor_of(array).pin_memory().to(self.engine.where, non_blocking=True) for array in feed.values()
+                tensor_of(array).pin_memory().to(self.engine.where, non_blocking=True)
+                for array in feed.values()
             ]
             outputs = [one.to("cpu", non_blocking=True) for one in listed(self.engine.module(*inputs))]
             self.stream.synchronize()
@@ -109,7 +113,9 @@ def main(path: str | None = None) -> None:
         "outputs": [("scores", "float32", [None, 10])],
         "threads": 1,
     }
-    with headway.InferenceSession(path or module, engine=TorchEngine, engine_options=options, workers=2) as session:
+    with headway.InferenceSession(
+        path or module, engine=TorchEngine, engine_options=options, workers=2
+    ) as session:
         print(session)
         answers = [scores for (scores,) in session.stream(frames)]
         if path is None:

@@ -1,4 +1,4 @@
-"""What the author of an engine writes: an ``Engine`` that opens lanes, and a ``Lane`` that runs one request at a time."""
+"""What the author of an engine writes: an ``Engine`` that opens lanes, a ``Lane`` that runs one request at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class Lane:
     """One place of an engine where one request at a time runs. It has a thread of its own, and state of its own.
 
-    ``run`` and ``close`` are called on the lane's thread, the one that ``Engine.open_lane`` was called on. So a lane may
+    ``run`` and ``close`` are called on the lane's thread, the one that ``Engine.open_lane`` was called on. So it may
     hold what belongs to a thread: a CUDA stream, an interpreter, a connection.
     """
 
@@ -100,7 +100,10 @@ class Engine:
         Raises:
             Exception: Whatever it likes. The caller gets LoadError with this as its cause.
         """
-        return cls(model, **options)
+        # A subclass says in its `__init__` what it takes.
+        make: Any = cls
+        made: Self = make(model, **options)
+        return made
 
     def open_lane(self, number: int) -> Lane:
         """Lane ``number``, from 0. Called on the lane's own thread, for one lane after the other.

@@ -1,7 +1,7 @@
 """The threads of a Python engine's lanes: each opens its lane, runs its requests, and closes it.
 
-A lane's thread waits detached for work. The engine is called from Python frames only: at interpreter exit, a thread that
-wants the GIL is ended, which must not happen below a Rust frame.
+A lane's thread waits detached for work. The engine is called from Python frames only: at interpreter exit, a thread
+that wants the GIL is ended, which must not happen below a Rust frame.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class Lanes:
             self._watch(handles[0].terminations())
 
     def _watch(self, terminations: _core.Terminations) -> None:
-        threading.Thread(target=_watch, args=(self, terminations), name="headway-terminate", daemon=True).start()
+        threading.Thread(
+            target=_watch, args=(self, terminations), name="headway-terminate", daemon=True
+        ).start()
         with self._lock:
             self._terminations = terminations
             over = self._left == 0

@@ -65,7 +65,11 @@ def _outside(given: object, engine: str | type[Engine] | None, suffix: str, labe
             if engine is not None:
                 raise TypeError(f"engine={engine!r}: the model is an engine itself")
             return Source(given.name, given, label, given)
-    if engine in _HERE or engine in _BY_SUFFIX.values() or (engine is None and (not suffix or suffix in _BY_SUFFIX)):
+    if (
+        engine in _HERE
+        or engine in _BY_SUFFIX.values()
+        or (engine is None and (not suffix or suffix in _BY_SUFFIX))
+    ):
         return None
     from headway._plugins import plugin
 
@@ -85,7 +89,11 @@ def _known() -> str:
 
     installed = engine_names()
     listed = ", ".join(_HERE)
-    return f"{listed}; installed ones: {', '.join(installed)}" if installed else f"{listed}; no others are installed"
+    return (
+        f"{listed}; installed ones: {', '.join(installed)}"
+        if installed
+        else f"{listed}; no others are installed"
+    )
 
 
 def load(asked: Asked) -> Loaded:
@@ -100,8 +108,6 @@ def load(asked: Asked) -> Loaded:
         return fake
     engine = asked.source.engine if asked.source.plugin is None else "python"
     if asked.engine_options and engine in ("onnxruntime", "python") and asked.source.plugin is None:
-        raise TypeError(
-            f"engine_options: the {engine} engine has none, got {sorted(asked.engine_options)}"
-        )
+        raise TypeError(f"engine_options: the {engine} engine has none, got {sorted(asked.engine_options)}")
     loaded: Loaded = import_module(f"headway._engines.{engine}").load(asked)
     return loaded

@@ -96,7 +96,9 @@ def _length(what: str, name: str, given: Any) -> int | str | None:
     try:
         length = given.__index__()
     except AttributeError:
-        raise TypeError(f"{what}: {name!r} has {given!r} in its shape; expected a number, a name or None") from None
+        raise TypeError(
+            f"{what}: {name!r} has {given!r} in its shape; expected a number, a name or None"
+        ) from None
     return int(length) if length >= 0 else None
 
 
@@ -112,7 +114,10 @@ def check_answers(values: list[Any], found: list[Spec]) -> list[Any]:
     Raises:
         ValueError: A dtype, rank or dimension is another.
     """
-    return [value if spec.dtype is None else _checked(value, spec) for value, spec in zip(values, found, strict=True)]
+    return [
+        value if spec.dtype is None else _checked(value, spec)
+        for value, spec in zip(values, found, strict=True)
+    ]
 
 
 def _checked(value: Any, spec: Spec) -> Any:

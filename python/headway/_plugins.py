@@ -1,7 +1,7 @@
 """Engines outside Headway: the entry points in the group ``headway.engines``.
 
-Nothing is imported to look: what is installed is read from its metadata. Only the engine that was asked for is imported,
-by its name or by a suffix that its entry point is named after (``.pt``).
+Nothing is imported to look: what is installed is read from its metadata. Only the engine that was asked for is
+imported, by its name or by a suffix that its entry point is named after (``.pt``).
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Plugin:
                 f"the engine {entry.name!r} ({entry.value}) could not be imported: {type(raised).__name__}: {raised}"
             ) from raised
         if not (isinstance(found, type) and issubclass(found, Engine)):
-            raise LoadError(f"the entry point {entry.name!r} ({entry.value}) is no subclass of headway.Engine")
+            raise LoadError(
+                f"the entry point {entry.name!r} ({entry.value}) is no subclass of headway.Engine"
+            )
         return found
 
 

@@ -70,7 +70,7 @@ class EngineSuite:
         return None
 
     def faulty(self, **options: Any) -> tuple[InferenceSession, Feed, Feed] | None:
-        """A session, a feed that passes every check and fails in the engine, and one that does not. None: there is none."""
+        """A session, a feed that passes every check and fails in the engine, and one that does not; or None."""
         return None
 
     # ---- answers ------------------------------------------------------------------------------------------------
@@ -81,12 +81,7 @@ class EngineSuite:
             for feed in self.feeds():
                 self._same(session, feed, session.run(None, feed))
                 self._same(session, feed, session.submit(feed).result(self.patience))
-                told: list[Any] = []
-                called = threading.Event()
-                session.run_async(None, feed, lambda *told_: (told.extend(told_), called.set()))  # noqa: B023
-                assert called.wait(self.patience), "the callback was not called"
-                assert told[2] == "", f"the callback was told {told[2]!r}"
-                self._same(session, feed, told[0])
+                self._same(session, feed, self._called_back(session, feed))
             for feed, outputs in zip(self.feeds(), session.stream(self.feeds()), strict=True):
                 self._same(session, feed, outputs)
             self._conserved(session)
@@ -257,13 +252,15 @@ class EngineSuite:
         """Neither a feed nor an answer lives longer than its caller wants it."""
         with self.open(copy_inputs=False) as session:
             seen: list[weakref.ref[Any]] = []
-            for call in (lambda feed: session.run(None, feed), lambda feed: session.submit(feed).result()):
+
+            def ask(run: bool) -> None:
                 feed = {name: np.array(value) for name, value in self.feeds()[0].items()}
-                outputs = call(feed)
-                for value in (*feed.values(), *outputs):
-                    if isinstance(value, np.ndarray):
-                        seen.append(weakref.ref(value))
-                feed = outputs = value = None  # type: ignore[assignment]
+                outputs = session.run(None, feed) if run else session.submit(feed).result(self.patience)
+                held = (*feed.values(), *outputs)
+                seen.extend(weakref.ref(value) for value in held if isinstance(value, np.ndarray))
+
+            ask(run=True)
+            ask(run=False)
 
             def gone() -> bool:
                 # A call through the door releases what native threads left for Python.
@@ -291,6 +288,20 @@ class EngineSuite:
         assert events[-1] == ("engine closed", -1), "the engine was closed before its lanes"
 
     # ---- how it asks ----------------------------------------------------------------------------------------------
+
+    def _called_back(self, session: InferenceSession, feed: Feed) -> list[Any]:
+        told: list[Any] = []
+        called = threading.Event()
+
+        def callback(results: list[Any], user_data: Any, err: str) -> None:
+            told.extend((results, err))
+            called.set()
+
+        session.run_async(None, feed, callback)
+        assert called.wait(self.patience), "the callback was not called"
+        assert told[1] == "", f"the callback was told {told[1]!r}"
+        results: list[Any] = told[0]
+        return results
 
     def _names(self, session: InferenceSession) -> list[str]:
         return [node.name for node in session.get_outputs()] or list(self.reference(self.feeds()[0]))

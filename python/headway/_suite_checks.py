@@ -38,7 +38,9 @@ def fits(node: NodeArg, array: Any) -> None:
     if node.shape:
         assert array.ndim == len(node.shape), f"{node.name}: shape {array.shape} instead of {node.shape}"
         for length, wanted in zip(array.shape, node.shape, strict=True):
-            assert not isinstance(wanted, int) or length == wanted, f"{node.name}: {array.shape}, {node.shape}"
+            assert not isinstance(wanted, int) or length == wanted, (
+                f"{node.name}: {array.shape}, {node.shape}"
+            )
 
 
 def wrong_feeds(nodes: Sequence[NodeArg], good: Feed) -> dict[str, Feed]:

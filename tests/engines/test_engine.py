@@ -39,8 +39,8 @@ class Told(headway.Lane):
 
 class Recording(headway.Engine):
     name = "recording"
-    inputs = [("x", np.float32, [1, 3])]
-    outputs = [("y", np.float32, [1, 3])]
+    inputs: Any = (("x", np.float32, (1, 3)),)
+    outputs: Any = (("y", np.float32, (1, 3)),)
 
     def __init__(self, answer: Run = lambda feed, names: {"y": feed["x"]}) -> None:
         self.answer = answer
@@ -129,7 +129,7 @@ def test_what_is_no_lane() -> None:
         def open_lane(self, number: int) -> Any:
             return print
 
-    with pytest.raises(headway.LoadError, match="expected a headway.Lane, got builtin_function_or_method"):
+    with pytest.raises(headway.LoadError, match=r"expected a headway.Lane, got builtin_function_or_method"):
         headway.InferenceSession(Wrong())
 
 
@@ -152,7 +152,7 @@ def test_most_lanes() -> None:
     class Two(Recording):
         lanes = 2
 
-    with pytest.raises(ValueError, match="the recording engine has at most 2, got 3"):
+    with pytest.raises(ValueError, match=r"the recording engine has at most 2, got 3"):
         headway.InferenceSession(Two(), workers=3)
     with headway.InferenceSession(Two(), hint="throughput") as session:
         assert 1 <= len(session.stats().lanes) <= 2
@@ -192,7 +192,9 @@ def test_a_lane_that_does_not_return_keeps_its_engine() -> None:
 
 def test_what_closing_raises_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda told: seen.append((told.err_msg, told.exc_value.args[0])))
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda told: seen.append((told.err_msg, told.exc_value.args[0]))
+    )
 
     class Lane(headway.Lane):
         def run(self, feed: dict[str, Any], output_names: list[str]) -> Any:
@@ -222,11 +224,11 @@ def test_what_closing_raises_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_describes_itself() -> None:
     class Described(Recording):
-        inputs = [("a", np.int64, ["n", None]), headway.NodeArg("b", "tensor(float)", [2]), "c", ("d", str)]
+        inputs = (("a", np.int64, ("n", None)), headway.NodeArg("b", "tensor(float)", [2]), "c", ("d", str))
         outputs = None
         device = "GPU"
-        metadata = {"classes": "3"}
 
+    Described.metadata = {"classes": "3"}
     with headway.InferenceSession(Described()) as session:
         assert [(node.name, node.type, node.shape) for node in session.get_inputs()] == [
             ("a", "tensor(int64)", ["n", None]),
@@ -333,7 +335,9 @@ def test_what_a_lane_raises() -> None:
         raise KeyError("mine")
 
     with headway.InferenceSession(Recording(answer)) as session:
-        with pytest.raises(headway.EngineError, match="the recording engine raised KeyError: 'mine'") as caught:
+        with pytest.raises(
+            headway.EngineError, match="the recording engine raised KeyError: 'mine'"
+        ) as caught:
             session.run(None, X)
         assert isinstance(caught.value.__cause__, KeyError)
 
@@ -342,11 +346,11 @@ def test_wanted_outputs() -> None:
     asked = []
 
     class Both(Recording):
-        outputs = ["y", "z"]
+        outputs = ("y", "z")
 
     def answer(feed: dict[str, Any], names: list[str]) -> Any:
         asked.append(names)
-        return {name: feed["x"] for name in names}
+        return dict.fromkeys(names, feed["x"])
 
     with headway.InferenceSession(Both(answer)) as session:
         session.run(None, X)
@@ -404,13 +408,13 @@ def test_loading_goes_wrong(tmp_path: Any) -> None:
     ):
         with pytest.raises(kind, match=message):
             headway.InferenceSession(given, engine=FromFile)
-    with pytest.raises(TypeError, match="engine_options: .*'size'; the filed engine: it takes factor"):
+    with pytest.raises(TypeError, match=r"engine_options: .*'size'; the filed engine: it takes factor"):
         headway.InferenceSession(b"1", engine=FromFile, engine_options={"size": 2})
     with pytest.raises(TypeError, match="the filed engine is made already"):
         headway.InferenceSession(FromFile(1), engine_options={"factor": 2})
-    with pytest.raises(TypeError, match="the model is an engine itself"):
+    with pytest.raises(TypeError, match=r"the model is an engine itself"):
         headway.InferenceSession(FromFile(1), engine="python")
-    with pytest.raises(TypeError, match="expected a name or a subclass of headway.Engine"):
+    with pytest.raises(TypeError, match=r"expected a name or a subclass of headway.Engine"):
         headway.InferenceSession(b"1", engine=dict)
 
 
@@ -477,10 +481,12 @@ def test_entry_points(install: Install) -> None:
     # Only what was asked for has been imported.
     assert not {"hw_two", "hw_ill", "hw_none"} & set(sys.modules)
     for options in ({"engine": "ill"}, {}):
-        with pytest.raises(headway.LoadError, match="'.?ill'.* could not be imported: ModuleNotFoundError") as caught:
+        with pytest.raises(
+            headway.LoadError, match=r"'.?ill'.* could not be imported: ModuleNotFoundError"
+        ) as caught:
             headway.InferenceSession("a.ill", **options)
         assert isinstance(caught.value.__cause__, ModuleNotFoundError)
-    with pytest.raises(headway.LoadError, match="is no subclass of headway.Engine"):
+    with pytest.raises(headway.LoadError, match=r"is no subclass of headway.Engine"):
         headway.InferenceSession("a.x", engine="none")
     listed = "there is no engine 'thre' here; engines: onnxruntime.*; installed ones: ill, none, one, two"
     with pytest.raises(headway.LoadError, match=listed):
@@ -491,7 +497,9 @@ def test_entry_points(install: Install) -> None:
 def test_two_packages_with_one_name(install: Install) -> None:
     install("hw_one", PLUGIN.format(number=1), same="hw_one:Mine")
     install("hw_two", PLUGIN.format(number=2), same="hw_two:Mine", onnxruntime="hw_two:Mine")
-    with pytest.raises(headway.LoadError, match="several packages have an engine for 'same' \\(hw_one:Mine, hw_two"):
+    with pytest.raises(
+        headway.LoadError, match="several packages have an engine for 'same' \\(hw_one:Mine, hw_two"
+    ):
         headway.InferenceSession("a.x", engine="same")
 
 
@@ -584,7 +592,9 @@ inside.wait()
 
 def test_exit_waits_for_the_lanes() -> None:
     command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", PROGRAM]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=dict(os.environ))
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=30, check=False, env=dict(os.environ)
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split("\n") == ["lane closed", "engine closed", ""]
 

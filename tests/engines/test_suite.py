@@ -61,8 +61,8 @@ class TestCallableWithTypes(Doubling):
 
 class Typed(headway.Engine):
     name = "doubling"
-    inputs = [("x", np.float32, ["n", 3])]
-    outputs = [("y", np.float32, ["n", 3]), ("sum", np.float32, ["n"])]
+    inputs = (("x", np.float32, ("n", 3)),)
+    outputs = (("y", np.float32, ("n", 3)), ("sum", np.float32, ("n",)))
     can_cancel = True
 
 
@@ -119,7 +119,9 @@ class TestOnnxruntime(EngineSuite):
         return loop_model()
 
     def feeds(self) -> list[Any]:
-        return [{"n": np.array(n, np.int64), "x": np.array([x], np.float32)} for n, x in ((3, 1), (5, 2), (1, 9))]
+        return [
+            {"n": np.array(n, np.int64), "x": np.array([x], np.float32)} for n, x in ((3, 1), (5, 2), (1, 9))
+        ]
 
     def reference(self, feed: Mapping[str, Any]) -> dict[str, Any]:
         return {"y": feed["x"] + np.float32(feed["n"])}

@@ -77,7 +77,9 @@ def _engine(asked: Asked) -> tuple[Engine, bool]:
         return CallableEngine(source.model), False
     if isinstance(plugin, Engine):
         if options:
-            raise TypeError(f"engine_options: the {plugin.name} engine is made already, got {sorted(options)}")
+            raise TypeError(
+                f"engine_options: the {plugin.name} engine is made already, got {sorted(options)}"
+            )
         return plugin, True
     kind = plugin if isinstance(plugin, type) else plugin.load()
     if source.model is kind:
@@ -87,7 +89,9 @@ def _engine(asked: Asked) -> tuple[Engine, bool]:
     return _made(kind, kind.load, (source.model,), options), False
 
 
-def _made(kind: type[Engine], make: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]) -> Engine:
+def _made(
+    kind: type[Engine], make: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]
+) -> Engine:
     _check_options(kind, make, given, options)
     try:
         made = make(*given, **options)
@@ -116,7 +120,11 @@ def _check_options(
     try:
         taken.bind(*given, **options)
     except TypeError as wrong:
-        names = [one.name for one in list(taken.parameters.values())[len(given) :] if one.kind != Parameter.VAR_KEYWORD]
+        names = [
+            one.name
+            for one in list(taken.parameters.values())[len(given) :]
+            if one.kind != Parameter.VAR_KEYWORD
+        ]
         listed = f"it takes {', '.join(names)}" if names else "it takes none"
         raise TypeError(f"engine_options: {wrong}; the {kind.name} engine: {listed}") from None
 
