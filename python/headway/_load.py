@@ -103,7 +103,7 @@ def load(asked: Asked) -> Loaded:
         LoadError: The model or the engine's library cannot be loaded.
         TypeError, ValueError: An option that the engine does not have, or a wrong value.
     """
-    if asked.source.engine == "fake":
+    if asked.source.engine == "fake" and asked.source.plugin is None:
         fake: Loaded = asked.source.model._headway_load()
         return fake
     engine = asked.source.engine if asked.source.plugin is None else "python"
