@@ -29,7 +29,7 @@ FLOORS = tuple(
         "_conventions",
         "session testing",
         "__init__",
-        "_demo ort",
+        "_demo ez_rknn ort",
         "cli",
         "__main__",
     )

@@ -37,7 +37,7 @@ pub(crate) fn read(
     let made = helper(py, "read_feed")?.call1((feed, output_names, inputs, outputs, copy))?;
     // A string is what is wrong with the feed; the class of that error is the door's business.
     match made.extract::<String>() {
-        Ok(wrong) => Err(errors::raise_door(py, bad_input(wrong), core.engine_name)),
+        Ok(wrong) => Err(errors::raise_door(py, bad_input(wrong), core.voice)),
         Err(_) => Ok(PyOwner::new(made.unbind())),
     }
 }
