@@ -32,7 +32,7 @@ class OrtValue(metaclass=_ValueType):
     dma-buf descriptors, raise.
     """
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> NoReturn:
+    def __init__(self) -> None:
         raise OptionError(
             "OrtValue: use OrtValue.ortvalue_from_numpy or OrtValue.ortvalue_from_shape_and_type"
         )
