@@ -31,7 +31,7 @@ FLOORS = tuple(
         "_suite",
         "testing",
         "__init__",
-        "_demo ort",
+        "_demo ez_rknn ort",
         "cli",
         "__main__",
     )

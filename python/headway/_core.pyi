@@ -201,6 +201,7 @@ class Session:
         submit_timeout: float | None,
         on_drop: Callable[[int, str], object] | None,
         batching: tuple[int, float, dict[str, int | None]] | None = None,
+        ez_rknn: bool = False,
     ) -> None:
         """Build the flow on a loaded model, once. Takes the engine out of ``model``."""
 

@@ -220,15 +220,21 @@ def _class_for(kind: str, code: int | None, engine: str) -> type[HeadwayError]:
 
 
 def from_core(
-    kind: str, message: str, code: int | None, engine: str, detail: str | None, cause: BaseException | None
+    kind: str,
+    message: str,
+    code: int | None,
+    engine: str,
+    detail: str | None,
+    cause: BaseException | None,
+    runtime: bool = False,
 ) -> BaseException:
-    """The exception for an error of the native core."""
+    """The exception for an error of the native core; ``runtime``: a ``RuntimeError`` too."""
     if kind == "cancelled":
         from concurrent.futures import CancelledError
 
         return CancelledError(message)
     found = _class_for(kind, code, engine)
-    if detail == "runtime":
+    if runtime:
         found = _with_runtime(found)  # type: ignore[arg-type]
     error = found(message)
     if isinstance(error, LoadError | InputError | EngineError):

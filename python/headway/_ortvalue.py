@@ -25,7 +25,7 @@ def refuse(message: str) -> Exception:
     """An InputError that is a ``RuntimeError`` too, as where onnxruntime raises a bare one."""
     from headway._errors import from_core
 
-    error = from_core("input", message, None, "onnxruntime", "runtime", None)
+    error = from_core("input", message, None, "onnxruntime", None, None, runtime=True)
     assert isinstance(error, Exception)
     return error
 

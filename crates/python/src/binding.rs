@@ -99,7 +99,7 @@ impl IoBinding {
         if !std::ptr::eq(Arc::as_ptr(&self.core), core) {
             return Err(PyValueError::new_err("IOBinding must be used with the session that created it."));
         }
-        self.snapshot().map_err(|error| errors::raise_door(py, error, core.engine_name))
+        self.snapshot().map_err(|error| errors::raise_door(py, error, core.voice))
     }
 
     fn snapshot(&self) -> Result<Request, DoorError> {
@@ -149,7 +149,7 @@ impl IoBinding {
         let _inside = life::inside(py);
         drain_graveyard(py);
         life::own(self.core.generation).map_err(|error| self.core.raise(py, &error))?;
-        step().map_err(|error| errors::raise_door(py, error, self.core.engine_name))
+        step().map_err(|error| errors::raise_door(py, error, self.core.voice))
     }
 
     /// What each output holds now: what the last run gave, or the memory that it is bound to.
@@ -182,7 +182,7 @@ impl IoBinding {
         core.enter(py)?;
         let count = match &core.kind {
             Kind::Native(names) => names.len(),
-            Kind::Python(_) => return Err(errors::raise_door(py, python_engine(), core.engine_name)),
+            Kind::Python(_) => return Err(errors::raise_door(py, python_engine(), core.voice)),
         };
         let places = Places {
             inputs: std::iter::repeat_n(Value::None, count).collect(),

@@ -132,7 +132,7 @@ impl Deliveries {
             Some(Err(raised)) => raised,
             None => {
                 let lost = Error::new(headway_core::error::ErrorKind::Engine, "the answer is gone");
-                errors::raise(py, &lost, self.core.engine_name)
+                errors::raise(py, &lost, self.core.voice)
             }
         };
         let nothing = if none { py.None() } else { PyList::empty(py).into_any().unbind() };

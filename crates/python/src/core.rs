@@ -14,6 +14,7 @@ use headway_core::value::Memory;
 use headway_engines::pool::Pool;
 use pyo3::prelude::*;
 
+use crate::errors::Voice;
 use crate::feeds::FeedNames;
 use crate::pyfeed::PyNames;
 use crate::{life, wait};
@@ -45,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) on_drop: Mutex<Option<Py<PyAny>>>,
     /// Along which axes requests are joined, where they are.
     pub(crate) batch_axes: Option<BatchAxes>,
+    /// Callbacks of failed requests get `None` for results, as EZ RKNN Async gives it, not an empty list.
+    pub(crate) none_on_failure: bool,
 }
 
 /// A session's insides. Dropped only by threads that hold the GIL.
@@ -52,7 +55,7 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) kind: Kind,
     pub(crate) info: ModelInfo,
-    pub(crate) engine_name: &'static str,
+    pub(crate) voice: Voice,
     pub(crate) settings: Settings,
     pub(crate) run_options: Option<RunOptionsReader>,
     pub(crate) pool: Arc<Pool>,
@@ -69,7 +72,7 @@ impl Core {
         shared: Arc<Shared>,
         kind: Kind,
         info: ModelInfo,
-        engine_name: &'static str,
+        voice: Voice,
         settings: Settings,
         run_options: Option<RunOptionsReader>,
     ) -> Result<Arc<Self>, Error> {
@@ -81,7 +84,7 @@ impl Core {
             shared,
             kind,
             info,
-            engine_name,
+            voice,
             settings,
             run_options,
             pool: Pool::new(INPUT_POOL_BYTES),

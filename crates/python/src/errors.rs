@@ -11,6 +11,21 @@ use crate::once::cached;
 
 static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+/// In whose words errors are raised.
+#[derive(Clone, Copy)]
+pub(crate) struct Voice {
+    /// The engine's name.
+    pub(crate) engine: &'static str,
+    /// Every exception is a `RuntimeError` too: programs for EZ RKNN Async know no other.
+    pub(crate) runtime: bool,
+}
+
+impl From<&'static str> for Voice {
+    fn from(engine: &'static str) -> Self {
+        Voice { engine, runtime: false }
+    }
+}
+
 fn kind_name(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
     match kind {
         ErrorKind::Load => ("load", None),
@@ -25,36 +40,44 @@ fn kind_name(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
 }
 
 /// The exception for an error of the core; `_errors.from_core` chooses the class.
-pub(crate) fn exception(py: Python<'_>, error: &Error, engine: &str) -> PyResult<Py<PyBaseException>> {
-    make(py, error, engine, false)
+pub(crate) fn exception(
+    py: Python<'_>,
+    error: &Error,
+    voice: impl Into<Voice>,
+) -> PyResult<Py<PyBaseException>> {
+    make(py, error, voice.into())
 }
 
-/// `runtime`: it is a `RuntimeError` as well.
-fn make(py: Python<'_>, error: &Error, engine: &str, runtime: bool) -> PyResult<Py<PyBaseException>> {
+fn make(py: Python<'_>, error: &Error, voice: Voice) -> PyResult<Py<PyBaseException>> {
     let make = cached(py, &MAKE, || Ok(py.import("headway._errors")?.getattr("from_core")?.unbind()))?;
-    let (kind, mut detail) = kind_name(error.kind);
-    if runtime && matches!(error.kind, ErrorKind::Input | ErrorKind::Engine) {
-        detail = Some("runtime");
-    }
+    let (kind, detail) = kind_name(error.kind);
     let cause = error.payload.as_ref().and_then(|payload| payload.downcast_ref::<PyOwner>());
     let cause = cause.and_then(PyOwner::object).map(|object| object.clone_ref(py));
-    let made = make.bind(py).call1((kind, &error.message, error.code, engine, detail, cause))?;
+    let made = make.bind(py).call1((
+        kind,
+        &error.message,
+        error.code,
+        voice.engine,
+        detail,
+        cause,
+        voice.runtime,
+    ))?;
     Ok(made.cast_into::<PyBaseException>()?.unbind())
 }
 
 /// The same, ready to raise.
-pub(crate) fn raise(py: Python<'_>, error: &Error, engine: &str) -> PyErr {
-    raised(py, exception(py, error, engine))
+pub(crate) fn raise(py: Python<'_>, error: &Error, voice: impl Into<Voice>) -> PyErr {
+    raised(py, exception(py, error, voice))
 }
 
 /// What a run with a binding ended with: ONNX Runtime says where it came from, and leaves out its own code.
-pub(crate) fn raise_execution(py: Python<'_>, error: &Error, engine: &str) -> PyErr {
+pub(crate) fn raise_execution(py: Python<'_>, error: &Error, voice: Voice) -> PyErr {
     if !matches!(error.kind, ErrorKind::Input | ErrorKind::Engine) {
-        return raise(py, error, engine);
+        return raise(py, error, voice);
     }
     let mut named = error.clone();
     named.message = format!("Error in execution: {}", without_code(&error.message));
-    raised(py, make(py, &named, engine, true))
+    raised(py, make(py, &named, Voice { runtime: true, ..voice }))
 }
 
 /// The message behind `[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : `.
@@ -71,10 +94,11 @@ fn raised(py: Python<'_>, exception: PyResult<Py<PyBaseException>>) -> PyErr {
 }
 
 /// What the way in refused.
-pub(crate) fn raise_door(py: Python<'_>, error: DoorError, engine: &str) -> PyErr {
+pub(crate) fn raise_door(py: Python<'_>, error: DoorError, voice: impl Into<Voice>) -> PyErr {
+    let voice = voice.into();
     match error {
-        DoorError::Core(error) => raise(py, &error, engine),
-        DoorError::Misuse(error) => raised(py, make(py, &error, engine, true)),
+        DoorError::Core(error) => raise(py, &error, voice),
+        DoorError::Misuse(error) => raised(py, make(py, &error, Voice { runtime: true, ..voice })),
         DoorError::Py(error) => error,
     }
 }

@@ -120,7 +120,7 @@ impl InferenceFuture {
     }
 
     fn check(&self, py: Python<'_>) -> PyResult<()> {
-        life::check(self.core.generation).map_err(|error| errors::raise(py, &error, self.core.engine_name))
+        life::check(self.core.generation).map_err(|error| errors::raise(py, &error, self.core.voice))
     }
 
     fn ended_as(&self, py: Python<'_>, kind: ErrorKind) -> PyResult<bool> {
@@ -251,7 +251,7 @@ impl InferenceFuture {
     fn _raise_refusal(&self, py: Python<'_>) -> PyResult<()> {
         let _inside = life::inside(py);
         match self.slot.refusal() {
-            Some(error) => Err(errors::raise(py, &error, self.core.engine_name)),
+            Some(error) => Err(errors::raise(py, &error, self.core.voice)),
             None => Ok(()),
         }
     }

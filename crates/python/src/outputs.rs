@@ -34,8 +34,8 @@ pub(crate) fn to_list(py: Python<'_>, values: Values, core: &Core, form: Form) -
 fn native(py: Python<'_>, values: Values, core: &Core) -> PyResult<Py<PyList>> {
     let list = PyList::empty(py);
     for value in values {
-        let array = crate::array::to_python(py, value)
-            .map_err(|error| errors::raise_door(py, error, core.engine_name))?;
+        let array =
+            crate::array::to_python(py, value).map_err(|error| errors::raise_door(py, error, core.voice))?;
         list.append(array)?;
     }
     Ok(list.unbind())
@@ -73,7 +73,7 @@ pub(crate) fn answer(py: Python<'_>, outcome: Outcome, core: &Core, form: Form) 
 /// The exception that a request of this form ended with.
 pub(crate) fn raise(py: Python<'_>, error: &Error, core: &Core, form: Form) -> PyErr {
     match form {
-        Form::Arrays | Form::OrtValues => errors::raise(py, error, core.engine_name),
-        Form::Binding => errors::raise_execution(py, error, core.engine_name),
+        Form::Arrays | Form::OrtValues => errors::raise(py, error, core.voice),
+        Form::Binding => errors::raise_execution(py, error, core.voice),
     }
 }

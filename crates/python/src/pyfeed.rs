@@ -48,7 +48,7 @@ pub(crate) fn read(
     how: How,
 ) -> PyResult<PyOwner> {
     let py = feed.py();
-    let raise = |error| errors::raise_door(py, error, core.engine_name);
+    let raise = |error| errors::raise_door(py, error, core.voice);
     let wanted = wanted(core, py, known, output_names).map_err(raise)?;
     let fed = match known.face.inputs {
         true => named(core, &known.names, feed, how).map_err(raise)?,
@@ -175,7 +175,7 @@ impl Lane {
             job.result = Some(if good {
                 Ok(Values::from_iter([Value::Opaque(Arc::new(PyOwner::new(object)))]))
             } else {
-                Err(engine_error(py, self.core.engine_name, object))
+                Err(engine_error(py, self.core.voice.engine, object))
             });
         }
         life::away(py, || self.core.shared.complete(work));

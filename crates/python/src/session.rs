@@ -17,6 +17,7 @@ use crate::batching;
 use crate::binding::IoBinding;
 use crate::callback::{self, Callback};
 use crate::core::{Core, Kind, Settings};
+use crate::errors::Voice;
 use crate::feeds::FeedNames;
 use crate::flows::{self, Flow};
 use crate::future::InferenceFuture;
@@ -65,7 +66,7 @@ impl Session {
     }
 
     /// Builds the flow on a loaded model.
-    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop, batching=None))]
+    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop, batching=None, ez_rknn=false))]
     #[allow(clippy::too_many_arguments)]
     fn _open(
         &self,
@@ -84,6 +85,7 @@ impl Session {
         submit_timeout: Option<f64>,
         on_drop: Option<Py<PyAny>>,
         batching: Option<(u32, f64, batching::Given)>,
+        ez_rknn: bool,
     ) -> PyResult<()> {
         let _inside = life::inside(py);
         life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
@@ -125,14 +127,16 @@ impl Session {
             submit_timeout: submit_timeout.map(Deadline::seconds).transpose()?,
             on_drop: Mutex::new(on_drop),
             batch_axes,
+            none_on_failure: ez_rknn,
         };
-        let raise = |error: Error| errors::raise(py, &error, model.name);
+        let voice = Voice { engine: model.name, runtime: ez_rknn };
+        let raise = |error: Error| errors::raise(py, &error, voice);
         let shared = Shared::new(config, Some(engine), model.clock()).map_err(raise)?;
         if let Some(clock) = &model.clock {
             clock.get().adopt(&shared);
         }
-        let core = Core::new(shared, kind, model.info.clone(), model.name, settings, model.run_options)
-            .map_err(raise)?;
+        let core =
+            Core::new(shared, kind, model.info.clone(), voice, settings, model.run_options).map_err(raise)?;
         if tell_drops {
             callback::start_delivery(py, &core)?;
         }
@@ -299,7 +303,7 @@ impl Session {
         let tag = Callback::Async {
             callable: PyOwner::new(callback.unbind()),
             user_data: PyOwner::new(user_data.unwrap_or_else(|| py.None())),
-            none_on_failure: false,
+            none_on_failure: core.settings.none_on_failure,
         };
         let block = !wait::in_event_loop(py);
         core.enqueue(py, request, core.manner(block, true, Some(Box::new(tag))), true)?;

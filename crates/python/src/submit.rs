@@ -116,7 +116,7 @@ impl Core {
     }
 
     pub(crate) fn raise(&self, py: Python<'_>, error: &Error) -> PyErr {
-        errors::raise(py, error, self.engine_name)
+        errors::raise(py, error, self.voice)
     }
 
     /// A request from Python's arguments. A call that raises here counts as rejected.
@@ -167,7 +167,7 @@ impl Core {
         let py = feed.py();
         let (values, wanted) = match &self.kind {
             Kind::Native(names) => {
-                let raise = |error| errors::raise_door(py, error, self.engine_name);
+                let raise = |error| errors::raise_door(py, error, self.voice);
                 let wanted = feeds::read_output_names(py, output_names, names).map_err(raise)?;
                 let values =
                     feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len)).map_err(raise)?;
@@ -192,10 +192,8 @@ impl Core {
         manner: Manner,
         waits: bool,
     ) -> PyResult<SlotRef> {
-        let slot = self
-            .shared
-            .submit(request, manner)
-            .map_err(|error| errors::raise(py, &error, self.engine_name))?;
+        let slot =
+            self.shared.submit(request, manner).map_err(|error| errors::raise(py, &error, self.voice))?;
         if waits && slot.ticket().is_none() && !slot.is_ended() {
             wait::wait_admitted(py, self, &slot)?;
         }
