@@ -10,9 +10,10 @@ use headway_core::engine::{Engine, Job, Lane};
 use headway_core::error::Error;
 use headway_core::request::{Inputs, Wanted};
 use headway_core::value::{DType, Data, Dims, Memory, Tensor, Value, Values};
+use headway_engines::openvino::{self, OpenVinoEngine};
 use headway_engines::ort::{LibrarySource, LoadOptions, ModelSource, OrtEngine};
 
-pub(crate) use library::{candidates, model};
+pub(crate) use library::{candidates, model, openvino_candidates};
 
 /// Where the tests' library is.
 pub(crate) fn source() -> LibrarySource {
@@ -22,6 +23,13 @@ pub(crate) fn source() -> LibrarySource {
 /// Loads a model with default options.
 pub(crate) fn load(name: &str) -> OrtEngine {
     OrtEngine::load(LoadOptions::new(source(), ModelSource::Path(model(name)))).expect("the model loads")
+}
+
+/// Loads a model on OpenVINO's CPU device, with its defaults.
+pub(crate) fn load_openvino(name: &str) -> OpenVinoEngine {
+    let source = openvino::ModelSource::Path(model(name));
+    let options = openvino::LoadOptions::new(openvino_candidates(), source);
+    OpenVinoEngine::load(options).expect("the model loads")
 }
 
 /// A tensor over a copy of `bytes`.

@@ -6,7 +6,7 @@ use headway_core::engine::{Control, Engine};
 use headway_engines::fake::{FakeConfig, FakeEngine};
 use headway_engines::ort::OrtEngine;
 
-use super::load;
+use super::{load, load_openvino};
 
 /// What a request says that its terminate flag ended.
 pub(crate) struct Terminated {
@@ -40,7 +40,7 @@ pub(crate) trait Subject {
 
 /// Every engine.
 pub(crate) fn subjects() -> Vec<Box<dyn Subject>> {
-    vec![Box::new(Fake), Box::new(OnnxRuntime)]
+    vec![Box::new(Fake), Box::new(OnnxRuntime), Box::new(OpenVino)]
 }
 
 struct Fake;
@@ -81,5 +81,21 @@ impl Subject for OnnxRuntime {
 
     fn terminated(&self) -> Option<Terminated> {
         Some(Terminated { code: 1, words: "terminate flag" })
+    }
+}
+
+struct OpenVino;
+
+impl Subject for OpenVino {
+    fn echo(&self) -> Box<dyn Engine> {
+        Box::new(load_openvino("identity_float"))
+    }
+
+    fn product(&self) -> Option<Box<dyn Engine>> {
+        Some(Box::new(load_openvino("mul")))
+    }
+
+    fn terminated(&self) -> Option<Terminated> {
+        Some(Terminated { code: -13, words: "the request was cancelled" })
     }
 }
