@@ -13,10 +13,11 @@ _BY_SUFFIX = {
     ".ort": "onnxruntime",
     ".xml": "openvino",
     ".tflite": "openvino",
+    ".pdmodel": "openvino",
     ".rknn": "rknn",
 }
 #: Engines with a module of the same name in `headway._engines`.
-_HERE = ("onnxruntime", "python")
+_HERE = ("onnxruntime", "openvino", "python")
 
 
 def source_of(given: object, engine: str | None) -> Source:
@@ -25,7 +26,8 @@ def source_of(given: object, engine: str | None) -> Source:
         # A fake engine of headway.testing brings its own model.
         return Source("fake", given, "fake")
     if isinstance(given, bytes):
-        found, label = "onnxruntime", f"{len(given)} bytes"
+        xml = given.lstrip()[:5].startswith((b"<?xml", b"<net"))
+        found, label = "openvino" if xml else "onnxruntime", f"{len(given)} bytes"
     elif isinstance(given, str | os.PathLike):
         path = os.fspath(given)
         if not isinstance(path, str):

@@ -157,7 +157,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             bool(read_config_from_model),
         )
         own = dict(engine_options or {})
-        loaded = load(Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None))
+        asked = Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None, hint)
+        loaded = load(asked)
         lanes = loaded.plan or lanes
         depth = _at_least_one("queue_depth", queue_depth) or max(
             4, 2 * lanes.workers * (1 if batching is None else batching.max_size)

@@ -28,6 +28,7 @@ mod future;
 mod graveyard;
 mod kinds;
 mod life;
+mod load_openvino;
 mod model;
 mod once;
 mod options;
@@ -68,6 +69,8 @@ mod _core {
     use crate::future::InferenceFuture;
     #[pymodule_export]
     use crate::life::{exit, forked, usable_cores};
+    #[pymodule_export]
+    use crate::load_openvino::{load_openvino, openvino_devices, openvino_profile};
     #[pymodule_export]
     use crate::model::Model;
     #[pymodule_export]

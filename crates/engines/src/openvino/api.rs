@@ -53,8 +53,6 @@ functions! {
     "ov_compiled_model_outputs_size" output_count(*const OvCompiled, *mut usize) -> Status;
     "ov_compiled_model_input_by_index" input(*const OvCompiled, usize, *mut *mut OvPort) -> Status;
     "ov_compiled_model_output_by_index" output(*const OvCompiled, usize, *mut *mut OvPort) -> Status;
-    "ov_compiled_model_input_by_name" named_input(*const OvCompiled, *const c_char, *mut *mut OvPort) -> Status;
-    "ov_compiled_model_output_by_name" named_output(*const OvCompiled, *const c_char, *mut *mut OvPort) -> Status;
     "ov_compiled_model_create_infer_request" create_request(*const OvCompiled, *mut *mut OvRequest) -> Status;
     "ov_output_const_port_free" free_port(*mut OvPort);
     "ov_port_get_any_name" port_name(*const OvPort, *mut *mut c_char) -> Status;

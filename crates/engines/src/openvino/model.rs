@@ -161,8 +161,8 @@ impl Read {
             return Err(Error::new(ErrorKind::Load, text));
         }
         Ok(ModelInfo {
-            inputs: nodes(compiled, Side::Input, inputs, face.map(|face| face.inputs.as_slice())),
-            outputs: nodes(compiled, Side::Output, outputs, face.map(|face| face.outputs.as_slice())),
+            inputs: nodes(Side::Input, inputs, face.map(|face| face.inputs.as_slice())),
+            outputs: nodes(Side::Output, outputs, face.map(|face| face.outputs.as_slice())),
             initializers: Vec::new(),
             meta: ModelMeta { graph_name: self.name(), version: i64::MAX, ..ModelMeta::default() },
         })
@@ -261,30 +261,12 @@ impl Compiled {
         unsafe { (api.free_partial_shape)(&mut shape) };
         Ok(PortInfo { name, dtype, dims })
     }
-
-    /// True when the model knows a port by this name.
-    fn knows(&self, side: Side, name: &str) -> bool {
-        let api = &self.runtime.api;
-        let Ok(name) = c_string(name) else { return false };
-        let get = match side {
-            Side::Input => api.named_input,
-            Side::Output => api.named_output,
-        };
-        let mut port = ptr::null_mut();
-        // SAFETY: the model is live; the name is read during the call; an out parameter.
-        let known = unsafe { get(self.raw, name.as_ptr(), &mut port) } == OK;
-        if known {
-            // SAFETY: made just now, freed once.
-            unsafe { (api.free_port)(port) };
-        }
-        known
-    }
 }
 
 /// The ports under the file's own names where it has them, else under OpenVINO's.
-fn nodes(compiled: &Compiled, side: Side, ports: Vec<PortInfo>, own: Option<&[onnx::Port]>) -> Vec<NodeInfo> {
-    let own =
-        own.filter(|own| own.len() == ports.len() && own.iter().all(|port| compiled.knows(side, &port.name)));
+fn nodes(side: Side, ports: Vec<PortInfo>, own: Option<&[onnx::Port]>) -> Vec<NodeInfo> {
+    // OpenVINO keeps the file's order, so equal numbers are the same ports.
+    let own = own.filter(|own| own.len() == ports.len());
     let mut nodes: Vec<NodeInfo> = Vec::with_capacity(ports.len());
     for (at, port) in ports.into_iter().enumerate() {
         let file = own.and_then(|own| own.get(at));

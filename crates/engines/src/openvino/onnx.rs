@@ -42,7 +42,7 @@ const LONGEST_NAME: u64 = 1 << 16;
 pub(super) fn face(from: impl Read + Seek) -> Option<Face> {
     let mut scan = Scan { from, at: 0 };
     let end = scan.from.seek(SeekFrom::End(0)).ok()?;
-    scan.go(0).ok()?;
+    scan.from.rewind().ok()?;
     let (mut face, mut initializers) = (Face::default(), Vec::new());
     scan.each(end, |scan, number, end| match number {
         field::MODEL_GRAPH => scan.each(end, |scan, number, end| {

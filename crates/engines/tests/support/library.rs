@@ -25,26 +25,6 @@ pub(crate) fn candidates() -> Vec<PathBuf> {
     paths
 }
 
-const OPENVINO_WHEEL: &str = "import importlib.util as u, glob, os; s = u.find_spec('openvino'); \
-    print('\\n'.join(glob.glob(os.path.join(s.submodule_search_locations[0], 'libs', '*openvino_c*'))) if s else '')";
-
-/// OpenVINO's C library: nothing when the environment variable names it, else the wheel's file.
-pub(crate) fn openvino_candidates() -> Vec<PathBuf> {
-    if std::env::var_os("HEADWAY_OPENVINO_LIBRARY").is_some() {
-        return Vec::new();
-    }
-    let python = std::env::var("HEADWAY_PYTHON").unwrap_or_else(|_| "python3".into());
-    let output = Command::new(&python).args(["-c", OPENVINO_WHEEL]).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let paths: Vec<_> = text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect();
-    assert!(
-        !paths.is_empty(),
-        "no OpenVINO for the tests: set HEADWAY_OPENVINO_LIBRARY to its C library, or HEADWAY_PYTHON to an interpreter \
-         that has the openvino package ({python} has not)"
-    );
-    paths
-}
-
 /// A model that `make_models.py` wrote.
 pub(crate) fn model(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(format!("{name}.onnx"))

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses a part of it
 
 mod library;
+pub(crate) mod openvino;
 pub(crate) mod subjects;
 
 use std::sync::Arc;
@@ -10,10 +11,9 @@ use headway_core::engine::{Engine, Job, Lane};
 use headway_core::error::Error;
 use headway_core::request::{Inputs, Wanted};
 use headway_core::value::{DType, Data, Dims, Memory, Tensor, Value, Values};
-use headway_engines::openvino::{self, OpenVinoEngine};
 use headway_engines::ort::{LibrarySource, LoadOptions, ModelSource, OrtEngine};
 
-pub(crate) use library::{candidates, model, openvino_candidates};
+pub(crate) use library::{candidates, model};
 
 /// Where the tests' library is.
 pub(crate) fn source() -> LibrarySource {
@@ -23,13 +23,6 @@ pub(crate) fn source() -> LibrarySource {
 /// Loads a model with default options.
 pub(crate) fn load(name: &str) -> OrtEngine {
     OrtEngine::load(LoadOptions::new(source(), ModelSource::Path(model(name)))).expect("the model loads")
-}
-
-/// Loads a model on OpenVINO's CPU device, with its defaults.
-pub(crate) fn load_openvino(name: &str) -> OpenVinoEngine {
-    let source = openvino::ModelSource::Path(model(name));
-    let options = openvino::LoadOptions::new(openvino_candidates(), source);
-    OpenVinoEngine::load(options).expect("the model loads")
 }
 
 /// A tensor over a copy of `bytes`.

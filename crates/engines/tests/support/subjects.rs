@@ -6,7 +6,7 @@ use headway_core::engine::{Control, Engine};
 use headway_engines::fake::{FakeConfig, FakeEngine};
 use headway_engines::ort::OrtEngine;
 
-use super::{load, load_openvino};
+use super::{load, openvino};
 
 /// What a request says that its terminate flag ended.
 pub(crate) struct Terminated {
@@ -88,11 +88,11 @@ struct OpenVino;
 
 impl Subject for OpenVino {
     fn echo(&self) -> Box<dyn Engine> {
-        Box::new(load_openvino("identity_float"))
+        Box::new(openvino::load("identity_float"))
     }
 
     fn product(&self) -> Option<Box<dyn Engine>> {
-        Some(Box::new(load_openvino("mul")))
+        Some(Box::new(openvino::load("mul")))
     }
 
     fn terminated(&self) -> Option<Terminated> {
