@@ -15,7 +15,7 @@ from headway._conventions import Conventions
 from headway._engines.words import Asked, Loaded, Wanted
 from headway._errors import QueueFull
 from headway._load import load, source_of
-from headway._metrics import CloseReport, Stats, ThreadStats, stats_from
+from headway._metrics import CloseReport, NodeTiming, Stats, ThreadStats, stats_from
 from headway._options import Hint, Overflow, SessionOptions
 from headway._providers import MissingProvider, Provider
 from headway._record import Record
@@ -69,7 +69,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             ``CPUExecutionProvider`` is a preference list: what is missing is warned about once and listed in
             ``providers_report``. Without CPU in it, a missing provider raises LoadError.
         provider_options: One dict for each provider.
-        engine: ``"onnxruntime"`` or ``"python"``; None chooses by the file.
+        engine: ``"onnxruntime"``, ``"openvino"`` or ``"python"``; None chooses by the file.
         inputs: A callable's input names.
         outputs: A callable's output names.
         hint: ``"latency"``: one request uses all usable cores. ``"throughput"``: one lane per usable core, one
@@ -259,6 +259,17 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
     def stats(self) -> Stats:
         """Counters, lanes and times, taken in one look."""
         return stats_from(self._stats(), self._threads)
+
+    def profiling_info(self) -> list[NodeTiming]:
+        """What each node took in the last request that ended, on the ``openvino`` engine.
+
+        Empty before the first request. On ``onnxruntime`` see ``SessionOptions.enable_profiling``.
+
+        Raises:
+            InputError: The engine does not count, or was not asked to: ``engine_options={"PERF_COUNT": True}``.
+            SessionClosed: The session is closed.
+        """
+        return [NodeTiming(*one) for one in _core.openvino_profile(self)]
 
     def __repr__(self) -> str:
         device = f"{self._engine}/{self._loaded.device}" if hasattr(self, "_loaded") else "?"

@@ -39,7 +39,9 @@ def load(asked: Asked) -> Loaded:
     """
     own = _read(asked.engine_options)
     if asked.wanted.providers:
-        raise TypeError("providers: the openvino engine has none; choose a device by engine_options={'device': ...}")
+        raise TypeError(
+            "providers: the openvino engine has none; choose a device by engine_options={'device': ...}"
+        )
     properties = _planned(asked, own.device) | own.properties
     model, told = _core.load_openvino(
         asked.source.model,
