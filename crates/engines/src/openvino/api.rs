@@ -7,12 +7,18 @@ use libloading::Library;
 
 use super::raw::*;
 
+/// Strings, how many, dimensions, the tensor made of them.
+pub(super) type TensorOfStrings =
+    unsafe extern "C" fn(*const *const c_char, usize, Shape, *mut *mut OvTensor) -> Status;
+
 macro_rules! functions {
     ($($symbol:literal $name:ident($($arg:ty),* $(; $dots:tt)?) $(-> $ret:ty)?;)*) => {
-        /// The functions in use. Every one is there: [`Api::read`] refuses a library without one.
+        /// The functions in use. Every one but the last is there: [`Api::read`] refuses a library without one.
         #[derive(Clone, Copy)]
         pub(super) struct Api {
             $(pub(super) $name: unsafe extern "C" fn($($arg,)* $($dots)?) $(-> $ret)?,)*
+            /// Newer than 2025.0: a tensor of strings.
+            pub(super) tensor_of_strings: Option<TensorOfStrings>,
         }
 
         impl Api {
@@ -26,6 +32,8 @@ macro_rules! functions {
                         // SAFETY: the caller vouches for the types.
                         $name: *unsafe { library.get(concat!($symbol, "\0").as_bytes()) }.map_err(|_| $symbol)?,
                     )*
+                    // SAFETY: as above.
+                    tensor_of_strings: unsafe { library.get(c"ov_tensor_create_from_string_array") }.ok().map(|found| *found),
                 })
             }
         }
@@ -62,8 +70,6 @@ functions! {
     "ov_shape_free" free_shape(*mut Shape) -> Status;
     "ov_tensor_create" create_tensor(i32, Shape, *mut *mut OvTensor) -> Status;
     "ov_tensor_create_from_host_ptr" tensor_over(i32, Shape, *mut c_void, *mut *mut OvTensor) -> Status;
-    "ov_tensor_create_from_string_array"
-        tensor_of_strings(*const *const c_char, usize, Shape, *mut *mut OvTensor) -> Status;
     "ov_tensor_get_shape" tensor_shape(*const OvTensor, *mut Shape) -> Status;
     "ov_tensor_get_byte_size" tensor_bytes(*const OvTensor, *mut usize) -> Status;
     "ov_tensor_data" tensor_data(*const OvTensor, *mut *mut c_void) -> Status;

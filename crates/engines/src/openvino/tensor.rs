@@ -103,14 +103,15 @@ fn of_strings(
     dims: &[i64],
     strings: &[Box<str>],
 ) -> Result<EngineTensor, Error> {
+    let make = runtime.api.tensor_of_strings.ok_or_else(|| {
+        wrong(name, &format!("OpenVINO {} takes no strings through its C interface", runtime.version()))
+    })?;
     let texts = strings.iter().map(|text| CString::new(&**text)).collect::<Result<Vec<_>, _>>();
     let texts = texts.map_err(|_| wrong(name, "a string with a NUL character inside, which would end it"))?;
     let pointers: Vec<_> = texts.iter().map(|text| text.as_ptr()).collect();
     let mut raw = ptr::null_mut();
     // SAFETY: dimensions and strings are read during the call, which compares their numbers; an out parameter.
-    let status = unsafe {
-        (runtime.api.tensor_of_strings)(pointers.as_ptr(), pointers.len(), shape_of(dims), &mut raw)
-    };
+    let status = unsafe { make(pointers.as_ptr(), pointers.len(), shape_of(dims), &mut raw) };
     runtime.api.check_run(status)?;
     Ok(EngineTensor { runtime, raw })
 }
