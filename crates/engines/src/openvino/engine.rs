@@ -4,13 +4,12 @@ use std::any::Any;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use headway_core::engine::{Control, Engine, Lane, ModelInfo};
+use headway_core::engine::{Engine, Lane, ModelInfo};
 use headway_core::error::Error;
 
 use super::lane::OpenVinoLane;
 use super::model::{self, Compiled, ModelSource};
 use super::profile::NodeTiming;
-use super::request::Request;
 use super::runtime::Runtime;
 use crate::trim;
 
@@ -100,11 +99,6 @@ impl OpenVinoEngine {
     pub fn profile(&self) -> Option<Vec<NodeTiming>> {
         let kept = self.session.profile.as_ref()?;
         Some(kept.lock().unwrap_or_else(PoisonError::into_inner).clone())
-    }
-
-    /// True when `control` is one of this engine's.
-    pub fn made(control: &dyn Control) -> bool {
-        control.as_any().is::<Request>()
     }
 }
 
