@@ -9,6 +9,7 @@ from pathlib import Path
 from . import (
     batching,
     busy_producer,
+    engines,
     idle,
     imports,
     instructions,
@@ -32,6 +33,7 @@ BENCHES = {
     "idle": idle.measure,
     "busy_producer": busy_producer.measure,
     "rivals": rivals.measure,
+    "engines": engines.measure,
     "saturation": saturation.measure,
     "batching": batching.measure,
     "openloop": openloop.measure,

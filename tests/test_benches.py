@@ -37,7 +37,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return quick(tmp_path_factory.mktemp("loads"), "rivals", "saturation", "openloop", "loadgen")
+    return quick(tmp_path_factory.mktemp("loads"), "rivals", "saturation", "openloop", "loadgen", "engines")
 
 
 def record_of(folder: Path, name: str) -> dict[str, Any]:
@@ -93,6 +93,14 @@ def test_a_record_says_where_it_comes_from_and_names_no_folder(records: Path) ->
         assert {"cpu", "date", "headway", "onnxruntime", "numpy", "python"} <= set(machine)
         assert str(ROOT) not in text
         assert str(records) not in text
+
+
+def test_every_engine_has_what_it_can_read(loads: Path) -> None:
+    record = record_of(loads, "engines")
+    found = {(point["case"], point["contender"]) for point in record["points"]}
+    engines = {"onnxruntime", "OpenVINO", "OpenVINO f32"}
+    assert found == {("conv x8", name) for name in engines} | {("silero-vad", "onnxruntime")}
+    assert "silero-vad: not on OpenVINO" in record["settings"]
 
 
 @pytest.mark.parametrize("name", ["rivals", "openloop"])

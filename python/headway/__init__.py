@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         Counters,
         Histogram,
         LaneStats,
+        NodeTiming,
         Stats,
         ThreadStats,
         Timing,
@@ -122,6 +123,7 @@ __all__ = [
     "LaneStats",
     "ModelMetadata",
     "NodeArg",
+    "NodeTiming",
     "OrtEpDevice",
     "OrtHardwareDevice",
     "OrtHardwareDeviceType",
@@ -195,7 +197,9 @@ _LAZY = {
             "unregister_execution_provider_library "
         ),
         "headway._futures": "ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION as_completed wait",
-        "headway._metrics": "BatchingStats CloseReport Counters Histogram LaneStats Stats ThreadStats Timing",
+        "headway._metrics": (
+            "BatchingStats CloseReport Counters Histogram LaneStats NodeTiming Stats ThreadStats Timing"
+        ),
         "headway._ortvalue": "OrtDevice OrtDeviceVendorId copy_tensors",
         "headway._pipeline": "Frame Pipeline",
         "headway._sample": "Sample",

@@ -892,6 +892,47 @@ def load_python(
 def set_dynamic_options(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
     """Change options of the execution providers that a session uses."""
 
+def load_openvino(
+    model: str | bytes | os.PathLike[str],
+    *,
+    weights: bytes | None,
+    candidates: Sequence[str],
+    device: str,
+    properties: Sequence[tuple[str, str]],
+    asked: Sequence[str],
+) -> tuple[Model, list[str | None]]:
+    """Load and compile a model on OpenVINO.
+
+    Args:
+        model: Path or bytes.
+        weights: The .bin file that belongs to the bytes of an .xml file.
+        candidates: Paths of OpenVINO's C library to try, unless the environment variable names one.
+        device: OpenVINO's name of a device.
+        properties: OpenVINO's properties with their values in words.
+        asked: Properties of the compiled model to be told.
+
+    Returns:
+        The model, and the value of each of ``asked`` in OpenVINO's words; None where the device has no such property.
+
+    Raises:
+        LoadError: The library or the model cannot be loaded; names every path tried.
+    """
+
+def openvino_devices(candidates: Sequence[str]) -> tuple[str, list[str]]:
+    """Version of the OpenVINO library at hand, and the devices that it finds on this machine.
+
+    Raises:
+        LoadError: No library can be loaded; names every path tried.
+    """
+
+def openvino_profile(session: Session) -> list[tuple[str, str, str, str, int, int]]:
+    """What the nodes took in a session's last request: name, operation, way of running, status, microseconds, CPU's.
+
+    Raises:
+        InputError: The session's engine does not count, or was not asked to.
+        SessionClosed: The session is closed.
+    """
+
 def available_providers(candidates: Sequence[str]) -> list[str]:
     """Providers that the onnxruntime library at hand was built with.
 

@@ -9,45 +9,57 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
-#: How the onnxruntime wheel's C library is called on each platform: how it starts, and what stands in it.
-_NAMES = (("libonnxruntime.so", ""), ("libonnxruntime", ".dylib"), ("onnxruntime.dll", ""))
+#: How a wheel's C library is called on each platform: how it starts, and what stands in it.
+_Names = tuple[tuple[str, str], ...]
+_ONNXRUNTIME: _Names = (("libonnxruntime.so", ""), ("libonnxruntime", ".dylib"), ("onnxruntime.dll", ""))
+_OPENVINO: _Names = (("libopenvino_c.so", ""), ("libopenvino_c", ".dylib"), ("openvino_c.dll", ""))
 
 
-def _is_library(name: str) -> bool:
-    return any(name.startswith(start) and part in name for start, part in _NAMES)
-
-
-def _installed_spec() -> ModuleSpec | None:
-    """Where the onnxruntime package is, whatever stands in ``sys.modules`` under its name.
+def _installed_spec(package: str) -> ModuleSpec | None:
+    """Where a package is, whatever stands in ``sys.modules`` under its name.
 
     A program may have put ``headway.ort`` there for packages that import onnxruntime; ``find_spec`` would give that.
     """
     import importlib.machinery
 
-    if (spec := importlib.machinery.PathFinder.find_spec("onnxruntime")) is not None:
+    if (spec := importlib.machinery.PathFinder.find_spec(package)) is not None:
         return spec
     # It may come from another finder than that of the import path.
     import importlib.util
 
     try:
-        return importlib.util.find_spec("onnxruntime")
+        return importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return None
+
+
+def _candidates(package: str, folder: str, names: _Names) -> tuple[str, ...]:
+    spec = _installed_spec(package)
+    if spec is None:
+        return ()
+    found: list[str] = []
+    for place in spec.submodule_search_locations or ():
+        # Not pathlib, which alone would be half the time of importing headway.
+        inside = os.path.join(place, folder)
+        files = os.listdir(inside) if os.path.isdir(inside) else []
+        found += sorted(
+            os.path.join(inside, file)
+            for file in files
+            if any(file.startswith(start) and part in file for start, part in names)
+        )
+        if not found:
+            # Named all the same, so that the error says where it should have been.
+            found.append(os.path.join(inside, names[0][0]))
+    return tuple(found)
 
 
 @functools.cache
 def onnxruntime_candidates() -> tuple[str, ...]:
     """Paths of the onnxruntime C library inside the installed wheel; empty when the package is not installed."""
-    spec = _installed_spec()
-    if spec is None:
-        return ()
-    found: list[str] = []
-    for package in spec.submodule_search_locations or ():
-        # Not pathlib, which alone would be half the time of importing headway.
-        folder = os.path.join(package, "capi")
-        names = os.listdir(folder) if os.path.isdir(folder) else []
-        found += sorted(os.path.join(folder, name) for name in names if _is_library(name))
-        if not found:
-            # Named all the same, so that the error says where it should have been.
-            found.append(os.path.join(folder, _NAMES[0][0]))
-    return tuple(found)
+    return _candidates("onnxruntime", "capi", _ONNXRUNTIME)
+
+
+@functools.cache
+def openvino_candidates() -> tuple[str, ...]:
+    """Paths of the OpenVINO C library inside the installed wheel; empty when the package is not installed."""
+    return _candidates("openvino", "libs", _OPENVINO)

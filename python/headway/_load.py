@@ -17,10 +17,11 @@ _BY_SUFFIX = {
     ".ort": "onnxruntime",
     ".xml": "openvino",
     ".tflite": "openvino",
+    ".pdmodel": "openvino",
     ".rknn": "rknn",
 }
 #: Engines with a module of the same name in `headway._engines`.
-_HERE = ("onnxruntime", "python")
+_HERE = ("onnxruntime", "openvino", "python")
 
 
 def source_of(given: object, engine: str | type[Engine] | None) -> Source:
@@ -30,7 +31,8 @@ def source_of(given: object, engine: str | type[Engine] | None) -> Source:
         return Source("fake", given, "fake")
     found, suffix, label = "onnxruntime", "", ""
     if isinstance(given, bytes):
-        label = f"{len(given)} bytes"
+        xml = given.lstrip()[:5].startswith((b"<?xml", b"<net"))
+        found, label = "openvino" if xml else "onnxruntime", f"{len(given)} bytes"
     elif isinstance(given, str | os.PathLike):
         path = os.fspath(given)
         if not isinstance(path, str):

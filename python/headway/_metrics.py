@@ -129,6 +129,23 @@ class Stats(Counters):
     threads: ThreadStats
 
 
+class NodeTiming(Record):
+    """What one node of a model took in one request."""
+
+    #: The node's name.
+    node: str
+    #: Its operation: ``"Convolution"``.
+    kind: str
+    #: How the device ran it: ``"jit_avx512_f32"``.
+    execution: str
+    #: ``"NOT_RUN"``, ``"OPTIMIZED_OUT"`` or ``"EXECUTED"``.
+    status: str
+    #: Microseconds from its begin to its end.
+    real_us: int
+    #: Microseconds of the host's CPU.
+    cpu_us: int
+
+
 class CloseReport(Record):
     """What ``close()`` did."""
 

@@ -17,7 +17,7 @@ from headway._conventions import Conventions
 from headway._engines.words import Asked, Loaded, Wanted
 from headway._errors import QueueFull
 from headway._load import load, source_of
-from headway._metrics import CloseReport, Stats, ThreadStats, stats_from
+from headway._metrics import CloseReport, NodeTiming, Stats, ThreadStats, stats_from
 from headway._options import Hint, Overflow, SessionOptions
 from headway._providers import MissingProvider, Provider
 from headway._record import Record
@@ -73,8 +73,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             ``CPUExecutionProvider`` is a preference list: what is missing is warned about once and listed in
             ``providers_report``. Without CPU in it, a missing provider raises LoadError.
         provider_options: One dict for each provider.
-        engine: ``"onnxruntime"``, ``"python"``, the name of an installed engine (docs/engines.md) or a subclass of
-            ``headway.Engine``. None chooses by the file.
+        engine: ``"onnxruntime"``, ``"openvino"``, ``"python"``, the name of an installed engine (docs/engines.md) or a
+            subclass of ``headway.Engine``. None chooses by the file.
         inputs: A callable's inputs: names, or ``(name, dtype, shape)``, which feeds are checked against.
         outputs: A callable's outputs, in the same way.
         hint: ``"latency"``: one request uses all usable cores. ``"throughput"``: one lane per usable core, one
@@ -173,7 +173,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         own = dict(engine_options or {})
         queue_depth = _at_least_one("queue_depth", queue_depth)
         delivery_depth = _at_least_one("delivery_depth", delivery_depth)
-        loaded = load(Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None))
+        asked = Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None, hint)
+        loaded = load(asked)
         lanes = loaded.plan or lanes
         depth = queue_depth or max(4, 2 * lanes.workers * (1 if batching is None else batching.max_size))
         self._loaded: Loaded = loaded._replace(model=None, lanes=None)  # type: ignore[arg-type]
@@ -271,6 +272,17 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
     def stats(self) -> Stats:
         """Counters, lanes and times, taken in one look."""
         return stats_from(self._stats(), self._threads)
+
+    def profiling_info(self) -> list[NodeTiming]:
+        """What each node took in the last request that ended, on the ``openvino`` engine.
+
+        Empty before the first request. On ``onnxruntime`` see ``SessionOptions.enable_profiling``.
+
+        Raises:
+            InputError: The engine does not count, or was not asked to: ``engine_options={"PERF_COUNT": True}``.
+            SessionClosed: The session is closed.
+        """
+        return [NodeTiming(*one) for one in _core.openvino_profile(self)]
 
     def __repr__(self) -> str:
         device = f"{self._engine}/{self._loaded.device}" if hasattr(self, "_loaded") else "?"

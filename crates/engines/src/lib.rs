@@ -7,12 +7,14 @@
 //! - `library`: opens an engine's dynamic library, for the rest of the process's life.
 //! - [`ort`]: ONNX Runtime through its C table. Its CPU memory comes from the lane's pool, so that an output is a
 //!   block that can outlive the run, the session, and the thread.
+//! - [`openvino`]: OpenVINO through its C functions, one infer request a lane.
 //! - [`fake`]: an engine without a model, steered by hand; for tests and measurements.
 //!
 //! Every engine is a `headway_core::engine::Engine`: the flow knows nothing else of it.
 
 pub mod fake;
 mod library;
+pub mod openvino;
 pub mod ort;
 pub mod pool;
 mod trim;

@@ -28,6 +28,7 @@ mod future;
 mod graveyard;
 mod kinds;
 mod life;
+mod load_openvino;
 mod load_python;
 mod model;
 mod once;
@@ -69,6 +70,8 @@ mod _core {
     use crate::future::InferenceFuture;
     #[pymodule_export]
     use crate::life::{exit, forked, usable_cores};
+    #[pymodule_export]
+    use crate::load_openvino::{load_openvino, openvino_devices, openvino_profile};
     #[pymodule_export]
     use crate::load_python::{Terminations, load_python};
     #[pymodule_export]

@@ -28,14 +28,14 @@ def load(asked: Asked) -> Loaded:
         if providers:
             once(
                 "the providers of the session options are not used: the session was given its own",
-                stacklevel=3,
+                stacklevel=4,
             )
         else:
             providers, given = options._providers, None
     available = _core.available_providers(candidates) if providers else []
     chosen: Chosen = choose(providers, given, available, wanted.on_missing)
     for text in options._unserved():
-        once(text, stacklevel=3)
+        once(text, stacklevel=4)
     native = _native(options, plan, wanted.disabled_optimizers)
     if wanted.providers:
         native["device_providers"] = []

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway import _core
-from headway._options import SessionOptions
+from headway._options import Hint, SessionOptions
 from headway._providers import MissingProvider, Provider, ProviderReport
 from headway._threads import Plan
 
@@ -52,6 +52,8 @@ class Asked(NamedTuple):
     engine_options: Mapping[str, Any]
     #: True where the caller chose the number of lanes, by ``workers=``.
     workers_given: bool
+    #: What the session is to be good at; the plan follows from it too.
+    hint: Hint
 
 
 class Loaded(NamedTuple):
