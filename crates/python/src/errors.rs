@@ -36,9 +36,21 @@ fn make(py: Python<'_>, error: &Error, engine: &str, runtime: bool) -> PyResult<
     if runtime && matches!(error.kind, ErrorKind::Input | ErrorKind::Engine) {
         detail = Some("runtime");
     }
+    #[cfg(target_os = "linux")]
+    if let Some(crash) = crate::isolated::crash_detail(error) {
+        return Ok(make
+            .bind(py)
+            .call1(("crashed", &error.message, error.code, engine, crash, py.None()))?
+            .cast_into::<PyBaseException>()?
+            .unbind());
+    }
     let cause = error.payload.as_ref().and_then(|payload| payload.downcast_ref::<PyOwner>());
     let cause = cause.and_then(PyOwner::object).map(|object| object.clone_ref(py));
     let made = make.bind(py).call1((kind, &error.message, error.code, engine, detail, cause))?;
+    #[cfg(target_os = "linux")]
+    if let Some(traceback) = crate::isolated::traceback(error) {
+        made.call_method1("add_note", (traceback,))?;
+    }
     Ok(made.cast_into::<PyBaseException>()?.unbind())
 }
 

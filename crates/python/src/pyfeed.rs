@@ -97,7 +97,8 @@ fn fed(py: Python<'_>, job: &Job) -> Option<Py<PyAny>> {
     }
 }
 
-fn engine_error(py: Python<'_>, exception: Py<PyAny>) -> Error {
+/// What a callable raised, as the error of its request.
+pub(crate) fn engine_error(py: Python<'_>, exception: Py<PyAny>) -> Error {
     let bound = exception.bind(py);
     let name = bound.get_type().name().map_or_else(|_| "exception".to_owned(), |name| name.to_string());
     let text = match bound.str() {
