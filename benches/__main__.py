@@ -12,6 +12,7 @@ from . import (
     idle,
     imports,
     instructions,
+    isolation,
     loadgen,
     machine,
     openloop,
@@ -36,6 +37,7 @@ BENCHES = {
     "batching": batching.measure,
     "openloop": openloop.measure,
     "loadgen": loadgen.measure,
+    "isolation": isolation.measure,
     "soak": soak.measure,
 }
 

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         unregister_execution_provider_library,
     )
     from headway._futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
+    from headway._health import Health, LaneHealth
     from headway._metrics import (
         BatchingStats,
         CloseReport,
@@ -114,7 +115,9 @@ __all__ = [
     "BatchingStats",
     "CloseReport",
     "Counters",
+    "Health",
     "Histogram",
+    "LaneHealth",
     "LaneStats",
     "ModelMetadata",
     "NodeArg",
@@ -190,6 +193,7 @@ _LAZY = {
             "unregister_execution_provider_library "
         ),
         "headway._futures": "ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION as_completed wait",
+        "headway._health": "Health LaneHealth",
         "headway._metrics": "BatchingStats CloseReport Counters Histogram LaneStats Stats ThreadStats Timing",
         "headway._ortvalue": "OrtDevice OrtDeviceVendorId copy_tensors",
         "headway._pipeline": "Frame Pipeline",

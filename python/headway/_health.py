@@ -21,9 +21,9 @@ class LaneHealth(Record):
 
     #: Its number.
     id: int
-    #: ``"idle"``, ``"running"``, ``"stalled"`` (running for longer than ``stall_after``), ``"overrun"`` (its request has
-    #: ended, its engine has not returned), ``"starting"`` (its process loads the model), ``"stopped"`` (its processes
-    #: only crash, so none is started for a while), ``"closed"``.
+    #: ``"idle"``, ``"running"``, ``"stalled"`` (running for longer than ``stall_after``), ``"overrun"`` (its
+    #: request has ended, its engine has not returned), ``"starting"`` (its process loads the model), ``"stopped"`` (its
+    #: processes only crash, so none is started for a while), ``"closed"``.
     state: str
     #: The process it lives in; None while there is none.
     pid: int | None
@@ -50,7 +50,9 @@ class Health(Record):
         return self.state in ("ok", "degraded")
 
 
-def _lane(line: Mapping[str, Any], process: tuple[str, int | None, int] | None, stall_after: float) -> LaneHealth:
+def _lane(
+    line: Mapping[str, Any], process: tuple[str, int | None, int] | None, stall_after: float
+) -> LaneHealth:
     state, busy = line["state"], line["running_for"]
     if state == "running" and busy is not None and busy > stall_after:
         state = "stalled"
@@ -98,9 +100,7 @@ def look(session: _core.Session, stall_after: float) -> Health:
     lines = session._stats()["lanes"]
     found = _core.lane_processes(session) if hasattr(_core, "lane_processes") else None
     processes, trouble = found or ([None] * len(lines), None)
-    lanes = tuple(
-        _lane(line, process, stall_after) for line, process in zip(lines, processes, strict=False)
-    )
+    lanes = tuple(_lane(line, process, stall_after) for line, process in zip(lines, processes, strict=False))
     able = sum(lane.state in ("idle", "running") for lane in lanes)
     state: State = "ok" if able == len(lanes) else "degraded" if able else "failed"
     if state == "failed" and any(lane.state == "starting" for lane in lanes):

@@ -1,6 +1,7 @@
 """The program of a lane's process: ``python -m headway._lane``, started by a session with ``isolation="process"``.
 
-What it inherits is one socket, its standard input. Over it comes what to load; it never runs the program that started it.
+What it inherits is one socket, its standard input. Over it comes what to load; it never runs the program that started
+it.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ def _serve(lane: _core.ServedLane, loaded: Loaded, told: dict[str, Any], facts: 
 
 def _array(value: object) -> Any:
     array = np.asanyarray(value)
-    if array.dtype == object:
+    # Strings are objects too.
+    if array.dtype == object and not all(isinstance(one, str) for one in array.flat):
         raise TypeError(
             f"a process lane gives arrays of numbers or strings, and the callable gave {type(value).__name__}"
         )

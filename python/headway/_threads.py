@@ -29,9 +29,7 @@ class Plan(NamedTuple):
     spinning: bool
 
 
-def plan(
-    hint: Hint, workers: int | None, budget: int, intra_op: int = 0, *, shared: bool = True
-) -> Plan:
+def plan(hint: Hint, workers: int | None, budget: int, intra_op: int = 0, *, shared: bool = True) -> Plan:
     """Lanes and threads for a budget: explicit thread counts beat ``workers``, ``workers`` beats ``hint``.
 
     Lanes of one session share the engine's intra-op threads, so threads = lanes + intra_op - 1; where they do not

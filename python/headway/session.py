@@ -60,7 +60,9 @@ def _isolation(isolation: str, retries: int, engine_options: dict[str, Any]) -> 
         raise ValueError(f"retries: expected a whole number of at least 0, got {retries!r}")
     if isolation == "thread":
         if retries:
-            raise ValueError('retries: only lanes that are processes can be run again; add isolation="process"')
+            raise ValueError(
+                'retries: only lanes that are processes can be run again; add isolation="process"'
+            )
         return None
     from headway._engines.isolated import Isolation
 
@@ -289,7 +291,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
 
         Args:
             probe: Run one request too, a canary; it counts as any other.
-            feed: The canary's feed. Default: zeros in the shapes that the model says, lengths it leaves open taken as 1.
+            feed: The canary's feed. Default: zeros in the shapes that the model says, open lengths taken as 1.
             timeout: Seconds that the canary may take; beyond it the session has failed.
             stall_after: Seconds on one request after which a lane counts as stalled.
 

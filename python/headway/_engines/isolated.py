@@ -102,14 +102,18 @@ def _described(asked: Asked) -> str:
         "providers": _plain(wanted.providers),
         "provider_options": _plain(wanted.provider_options),
         "on_missing": wanted.on_missing,
-        "disabled_optimizers": None if wanted.disabled_optimizers is None else sorted(wanted.disabled_optimizers),
+        "disabled_optimizers": None
+        if wanted.disabled_optimizers is None
+        else sorted(wanted.disabled_optimizers),
         "config_from_model": wanted.config_from_model,
         "inputs": _plain(asked.inputs),
         "outputs": _plain(asked.outputs),
         "engine_options": _plain(asked.engine_options),
     }
     if source.engine == "python" and not asked.inputs:
-        raise TypeError('isolation="process": name the callable\'s inputs: InferenceSession(call, inputs=["x"], ...)')
+        raise TypeError(
+            'isolation="process": name the callable\'s inputs: InferenceSession(call, inputs=["x"], ...)'
+        )
     return json.dumps(told)
 
 
@@ -131,7 +135,9 @@ def _plain(given: Any) -> Any:
 def _options(options: SessionOptions) -> dict[str, Any]:
     for held, call in _HERE_ONLY.items():
         if getattr(options, held):
-            raise TypeError(f'isolation="process": what SessionOptions.{call} was given is in this process only')
+            raise TypeError(
+                f'isolation="process": what SessionOptions.{call} was given is in this process only'
+            )
     if options.enable_profiling:
         raise TypeError('isolation="process": enable_profiling profiles this process; use isolation="thread"')
     return {
@@ -172,8 +178,8 @@ def _reference(call: Callable[..., Any]) -> tuple[str, str]:
     shown = f"{module}.{name}" if module and name else repr(call)
     if module == "__main__":
         raise TypeError(
-            f'isolation="process": {shown} is defined in the program itself, which a lane\'s process never runs; move it '
-            "into a module of its own and import it"
+            f'isolation="process": {shown} is defined in the program itself, which a lane\'s process never runs; move '
+            "it into a module of its own and import it"
         )
     if module is None or name is None or "<" in name or find(module, name) is not call:
         raise TypeError(

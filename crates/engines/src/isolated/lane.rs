@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use headway_core::engine::{Control, Job, Lane};
@@ -29,7 +29,8 @@ pub(super) struct IsolatedLane {
 
 /// Stops a request by ending its process.
 struct LaneControl {
-    fleet: Arc<Fleet>,
+    /// The flow keeps the control after close; the fleet and its descriptors are gone by then.
+    fleet: Weak<Fleet>,
     stop: AtomicBool,
     running: Mutex<Option<Arc<LaneProcess>>>,
 }
@@ -61,7 +62,9 @@ impl Control for LaneControl {
         if let Some(process) = self.running().as_ref() {
             process.kill(Doom::Terminated);
         }
-        self.fleet.wake();
+        if let Some(fleet) = self.fleet.upgrade() {
+            fleet.wake();
+        }
     }
 
     fn reset(&self) {
@@ -76,7 +79,7 @@ impl Control for LaneControl {
 impl IsolatedLane {
     pub(super) fn new(fleet: Arc<Fleet>, id: usize) -> IsolatedLane {
         let control = LaneControl {
-            fleet: Arc::clone(&fleet),
+            fleet: Arc::downgrade(&fleet),
             stop: AtomicBool::new(false),
             running: Mutex::new(None),
         };
