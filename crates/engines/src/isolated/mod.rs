@@ -17,6 +17,8 @@ mod process;
 mod serve;
 mod spawn;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 mod values;
 mod wire;
 
