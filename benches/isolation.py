@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +21,17 @@ OVERHEAD_US = 60.0
 
 SIZES = {"12 bytes": 3, "1 MB": 2**18, "10 MB": 10 * 2**18}
 """Elements of the input, and of the output."""
+
+
+def _run(session: headway.InferenceSession, array: Any) -> None:
+    session.run(None, [array])
+
+
+def _submit(session: headway.InferenceSession, array: Any) -> None:
+    session.submit([array]).result()
+
+
+WAYS = {"run": _run, "submit": _submit}
 
 
 def _model() -> bytes:
@@ -63,23 +75,16 @@ def measure(effort: Effort) -> Result:
         for size, elements in SIZES.items():
             array = np.random.default_rng(7).standard_normal(elements, np.float32)
             count = effort.pick(20, 2_000 if elements < 1000 else 60_000_000 // array.nbytes)
-            ways: dict[str, Callable[[headway.InferenceSession], object]] = {
-                "run": lambda session, array=array: session.run(None, [array]),
-                "submit": lambda session, array=array: session.submit([array]).result(),
-            }
-            contenders = {
-                f"{way} {name}": lambda call=call, session=session, count=count: _p50(
-                    count, lambda: call(session)
-                )
-                for way, call in ways.items()
+            contenders: dict[str, Callable[[], float]] = {
+                f"{way} {name}": partial(_p50, count, partial(call, session, array))
+                for way, call in WAYS.items()
                 for name, session in (("process", processes), ("thread", threads))
             }
-            copy = _copies(array)
-            contenders["copies"] = lambda copy=copy, count=count: _p50(count, copy)
-            found = collect(effort, lambda number, contenders=contenders: interleave(contenders, number))
+            contenders["copies"] = partial(_p50, count, _copies(array))
+            found = collect(effort, partial(interleave, contenders))
             note(found, result.settings)
             copies = statistics.median(one["copies"] for one in found.values)
-            for way in ways:
+            for way in WAYS:
                 ours = [one[f"{way} process"] for one in found.values]
                 base = [one[f"{way} thread"] for one in found.values]
                 result.figures.append(Figure(f"{way}, {size}", ours, base, "a lane that is a thread"))

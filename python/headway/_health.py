@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from headway import _core
@@ -99,7 +99,10 @@ def look(session: _core.Session, stall_after: float) -> Health:
         return Health(state="closed", lanes=(), last_error=None, canary=None)
     lines = session._stats()["lanes"]
     found = _core.lane_processes(session) if hasattr(_core, "lane_processes") else None
-    processes, trouble = found or ([None] * len(lines), None)
+    processes: Sequence[tuple[str, int | None, int] | None] = [None] * len(lines)
+    trouble = None
+    if found is not None:
+        processes, trouble = found
     lanes = tuple(_lane(line, process, stall_after) for line, process in zip(lines, processes, strict=False))
     able = sum(lane.state in ("idle", "running") for lane in lanes)
     state: State = "ok" if able == len(lanes) else "degraded" if able else "failed"

@@ -106,14 +106,14 @@ impl IsolatedLane {
             let start = Instant::now();
             let called = process.call(self.fleet.axes.get(), jobs, &self.pool, self.patience());
             control.leave();
+            if process.doom() == Doom::Retired {
+                process.stop_if_idle();
+            }
             match called {
                 Called::Answered(results, refusal) => {
                     self.usual = (self.usual * 7 + start.elapsed()) / 8;
                     self.refused = refusal.map(String::into_boxed_str);
                     self.fleet.answered(self.id);
-                    if process.doom() == Doom::Retired {
-                        process.stop_if_idle();
-                    }
                     return Ok(results);
                 }
                 Called::Refused(error) => return Err(error),
