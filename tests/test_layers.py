@@ -20,14 +20,16 @@ CORE = ROOT / "crates" / "core"
 FLOORS = tuple(
     set(line.split())
     for line in (
-        "_core _errors _fields _warn _record _library _callable _pictures",
+        "_core _errors _fields _warn _record _library _pictures _engine _pyfeed",
         "_options _nodes _metrics _log _waiting _batching",
-        "_sample _prepared _ortvalue _environment _threads _model_config _adapter",
-        "_providers _sparse _delivery _parallel _stream _pipeline _warmup",
+        "_sample _prepared _ortvalue _environment _threads _model_config _adapter _nodespec _plugins",
+        "_providers _sparse _delivery _parallel _stream _pipeline _warmup _lanes _suite_checks",
         "_engines",
         "_load _health _surface _binding _astream _futures _batch run",
         "_conventions _lane",
-        "session testing",
+        "session",
+        "_suite",
+        "testing",
         "__init__",
         "_demo ort",
         "cli",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     __version__: str
     # What `_LAZY` below imports on first use; type checkers read these lines instead.
     from headway._adapter import LoraAdapter
+    from headway._engine import Engine, Lane
     from headway._environment import (
         OrtEpDevice,
         OrtHardwareDevice,
@@ -93,6 +94,9 @@ __all__ = [
     "Refused",
     "Run",
     "Sample",
+    # engines of your own
+    "Engine",
+    "Lane",
     # values
     "IOBinding",
     "PreparedCall",
@@ -184,6 +188,7 @@ _LAZY = {
     name: module
     for module, names in {
         "headway._adapter": "LoraAdapter",
+        "headway._engine": "Engine Lane",
         "headway._environment": (
             "OrtEpDevice OrtHardwareDevice OrtHardwareDeviceType create_and_register_allocator "
             "create_and_register_allocator_v2 disable_telemetry_events enable_telemetry_events "

@@ -21,9 +21,9 @@ from typing import Any, Self, TypeAlias, final
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from headway._callable import Fed
 from headway._metrics import Timing
 from headway._options import RunOptions
+from headway._pyfeed import Fed
 from headway._sparse import SparseTensor
 
 _Feed: TypeAlias = Any
@@ -31,6 +31,7 @@ _Callback: TypeAlias = Callable[[list[Any], Any, str], object]
 _StreamKey: TypeAlias = str | int
 _Piece: TypeAlias = tuple[Any, Any, BaseException | None, tuple[float, float | None, float | None], int]
 _Node: TypeAlias = tuple[str, int, list[int | None] | None]
+_Spec: TypeAlias = tuple[str, int | None, list[int | str | None] | None]
 
 @disjoint_base
 class Session:
@@ -713,10 +714,6 @@ class Model:
         """
 
     @staticmethod
-    def callable(inputs: Sequence[str], outputs: Sequence[str], clock: ManualClock | None) -> Model:
-        """A Python callable with the given names; its session drives it on Python threads."""
-
-    @staticmethod
     def fake(
         inputs: Sequence[_Node],
         outputs: Sequence[_Node],
@@ -743,10 +740,33 @@ class Lane:
     """What a Python lane's thread works with."""
 
     def take(self) -> list[Fed] | None:
-        """Wait for work: feed and wanted outputs of each request; None when the lane is closed."""
+        """Wait for work: feed and wanted outputs of each request; None when the lane is closed.
+
+        After None, the interpreter's exit waits until ``leave``.
+        """
 
     def complete(self, results: Sequence[tuple[bool, Any]]) -> None:
         """End the work: ``(True, outputs)`` or ``(False, exception)`` for each request."""
+
+    def leave(self) -> None:
+        """The thread has put away what it had."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True while the request that the lane runs is to stop."""
+
+    def terminations(self) -> Terminations:
+        """What tells of the session's lanes whose requests are to stop."""
+
+@final
+class Terminations:
+    """Lanes whose terminate flag went up, for the Python thread that calls their ``terminate``."""
+
+    def next(self) -> int | None:
+        """Wait for a flag that goes up: the lane's number; None after ``close``."""
+
+    def close(self) -> None:
+        """End the waiting."""
 
 @final
 class ServedLane:
@@ -768,8 +788,8 @@ class ServedLane:
     def serve(self, model: Model, facts: str) -> None:
         """Run a loaded model until the session closes."""
 
-    def open(self, inputs: Sequence[str], outputs: Sequence[str], facts: str) -> None:
-        """Open the lane of a callable, which ``take`` and ``complete`` drive."""
+    def open(self, model: Model, facts: str) -> None:
+        """Open the lane of a Python engine, which ``take`` and ``complete`` drive."""
 
     def take(self) -> list[tuple[dict[str, Any], list[str] | None]] | None:
         """Wait for work: feed and wanted outputs of each request; None when the session has closed."""
@@ -885,6 +905,17 @@ class Profiler:
 
     def release(self) -> None:
         """Let go of the engine."""
+
+def load_python(
+    name: str,
+    *,
+    inputs: Sequence[_Spec] | None,
+    outputs: Sequence[_Spec] | None,
+    metadata: Sequence[tuple[str, str]],
+    can_cancel: bool,
+    clock: ManualClock | None,
+) -> Model:
+    """The model of a Python engine: without inputs it takes any dict, without outputs it gives what it gives."""
 
 def set_dynamic_options(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
     """Change options of the execution providers that a session uses."""

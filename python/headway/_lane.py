@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from headway import _core
-from headway._callable import outputs_of
 from headway._engines.isolated import find, options_from
 from headway._engines.words import Asked, Loaded, Source, Wanted
 from headway._errors import InputError
-from headway._load import load
+from headway._lanes import Lanes, answers
+from headway._load import load, source_of
 from headway._threads import Plan
 
 
@@ -45,10 +45,10 @@ def main() -> int:
     except Exception as error:
         _fail(lane, error)
         return 1
-    if told["callable"] is None:
+    if loaded.lanes is None:
         lane.serve(loaded.model, facts)
     else:
-        _serve(lane, loaded, told, facts)
+        _serve(lane, loaded.model, loaded.lanes, facts)
     return 0
 
 
@@ -60,8 +60,13 @@ def _load(told: dict[str, Any], lane: _core.ServedLane) -> tuple[Loaded, str]:
         model = find(*told["callable"])
     elif model is None:
         model = told["model"]
+    source = Source(told["engine"], model, told["label"])
+    if told["plugin"] is not None:
+        source = source_of(
+            model, told["plugin"] if isinstance(told["plugin"], str) else find(*told["plugin"])
+        )
     asked = Asked(
-        Source(told["engine"], model, told["label"]),
+        source,
         options_from(told["options"]),
         Plan(1, 0, told["threads"], told["spinning"]),
         Wanted(
@@ -97,7 +102,7 @@ def _pairs(providers: list[Any] | None) -> list[Any] | None:
     return [one if isinstance(one, str) else tuple(one) for one in providers]
 
 
-def _fail(lane: _core.ServedLane, error: Exception) -> None:
+def _fail(lane: _core.ServedLane, error: BaseException) -> None:
     from headway._errors import HeadwayError
 
     if isinstance(error, HeadwayError):
@@ -108,24 +113,34 @@ def _fail(lane: _core.ServedLane, error: Exception) -> None:
         traceback.print_exception(error)
 
 
-def _serve(lane: _core.ServedLane, loaded: Loaded, told: dict[str, Any], facts: str) -> None:
-    """A callable's loop: Python frames that call into Rust, not the other way round."""
-    call = find(*told["callable"])
-    names = [one if isinstance(one, str) else str(one[0]) for one in told["outputs"] or ()]
-    inputs = [one if isinstance(one, str) else str(one[0]) for one in told["inputs"] or ()]
-    lane.open(inputs, names, facts)
-    while (batch := lane.take()) is not None:
-        results: list[tuple[bool, Any]] = []
-        feed: Any
-        for feed, wanted in batch:
-            try:
-                results.append((True, [_array(one) for one in outputs_of(call(feed), names, wanted)]))
-            except BaseException as raised:
-                results.append((False, (raised, traceback.format_exc())))
-            # Whoever keeps the feed keeps its memory: the session then goes on elsewhere.
-            feed = None
-        batch = None
-        lane.complete(results)
+def _serve(lane: _core.ServedLane, model: _core.Model, lanes: Lanes, facts: str) -> None:
+    """A Python engine's loop: Python frames that call into Rust, not the other way round."""
+    engine, names = lanes.engine, [spec.name for spec in lanes.outputs]
+    assert engine is not None
+    try:
+        running = engine.open_lane(0)
+        lane.open(model, facts)
+    except Exception as error:
+        _fail(lane, error)
+        return
+    try:
+        while (batch := lane.take()) is not None:
+            results: list[tuple[bool, Any]] = []
+            feed: Any
+            answer: Any
+            for feed, wanted in batch:
+                try:
+                    answer = answers(running.run(feed, wanted or names), lanes.outputs, names, wanted)
+                    results.append((True, [_array(one) for one in answer]))
+                except BaseException as raised:
+                    results.append((False, (raised, traceback.format_exc())))
+                # Whoever keeps the feed keeps its memory: the session then goes on elsewhere.
+                feed = answer = None
+            batch = None
+            lane.complete(results)
+    finally:
+        running.close()
+        lanes.discard()
 
 
 def _array(value: object) -> Any:

@@ -10,6 +10,7 @@ from headway._engines.words import Asked, Loaded, Source
 from headway._errors import LoadError
 
 if TYPE_CHECKING:
+    from headway._engine import Engine
     from headway._engines.isolated import Isolation
 
 _BY_SUFFIX = {
@@ -23,29 +24,77 @@ _BY_SUFFIX = {
 _HERE = ("onnxruntime", "python")
 
 
-def source_of(given: object, engine: str | None) -> Source:
+def source_of(given: object, engine: str | type[Engine] | None) -> Source:
     """The engine for a model: by ``engine=``, else by the file's suffix; a callable is a Python engine."""
     if hasattr(given, "_headway_load"):
         # A fake engine of headway.testing brings its own model.
         return Source("fake", given, "fake")
+    found, suffix, label = "onnxruntime", "", ""
     if isinstance(given, bytes):
-        found, label = "onnxruntime", f"{len(given)} bytes"
+        label = f"{len(given)} bytes"
     elif isinstance(given, str | os.PathLike):
         path = os.fspath(given)
         if not isinstance(path, str):
             path = os.fsdecode(path)
-        found = _BY_SUFFIX.get(os.path.splitext(path)[1].lower(), "onnxruntime")
+        suffix = os.path.splitext(path)[1].lower()
+        found = _BY_SUFFIX.get(suffix, found)
         given, label = path, os.path.basename(path)
-    elif callable(given):
-        found, label = "python", getattr(given, "__name__", type(given).__name__)
     else:
-        raise TypeError(f"expected a path, bytes or a callable, got {type(given).__name__}")
-    chosen = engine or found
+        found, label = "python", getattr(given, "__name__", type(given).__name__)
+    outside = _outside(given, engine, suffix, label)
+    if outside is not None:
+        return outside
+    if found == "python" and not callable(given):
+        raise TypeError(f"expected a path, bytes, a callable or a headway.Engine, got {type(given).__name__}")
+    chosen = engine if isinstance(engine, str) else found
     if chosen not in _HERE:
-        raise LoadError(f"{label}: there is no engine {chosen!r} here; engines: {', '.join(_HERE)}")
+        raise LoadError(f"{label}: there is no engine {chosen!r} here; engines: {_known()}")
     if (chosen == "python") != callable(given):
         raise TypeError(f"engine={chosen!r} does not take {type(given).__name__}")
     return Source(chosen, given, label)
+
+
+def _outside(given: object, engine: str | type[Engine] | None, suffix: str, label: str) -> Source | None:
+    """An engine that is not Headway's own, where one was asked for."""
+    if engine is not None and not isinstance(engine, str):
+        _one_of_ours(engine)
+        return Source(engine.name, given, label, engine)
+    if not isinstance(given, str | bytes):
+        from headway._engine import Engine
+
+        if isinstance(given, Engine) or (isinstance(given, type) and issubclass(given, Engine)):
+            if engine is not None:
+                raise TypeError(f"engine={engine!r}: the model is an engine itself")
+            return Source(given.name, given, label, given)
+    if (
+        engine in _HERE
+        or engine in _BY_SUFFIX.values()
+        or (engine is None and (not suffix or suffix in _BY_SUFFIX))
+    ):
+        return None
+    from headway._plugins import plugin
+
+    named = plugin(engine or suffix, label)
+    return None if named is None else Source(engine or suffix[1:], given, label, named)
+
+
+def _one_of_ours(engine: object) -> None:
+    from headway._engine import Engine
+
+    if not (isinstance(engine, type) and issubclass(engine, Engine)):
+        raise TypeError(f"engine: expected a name or a subclass of headway.Engine, got {engine!r}")
+
+
+def _known() -> str:
+    from headway._plugins import engine_names
+
+    installed = engine_names()
+    listed = ", ".join(_HERE)
+    return (
+        f"{listed}; installed ones: {', '.join(installed)}"
+        if installed
+        else f"{listed}; no others are installed"
+    )
 
 
 def load(asked: Asked, isolation: Isolation | None = None) -> Loaded:
@@ -61,12 +110,11 @@ def load(asked: Asked, isolation: Isolation | None = None) -> Loaded:
         from headway._engines import isolated
 
         return isolated.load(asked, isolation)
-    if asked.source.engine == "fake":
+    if asked.source.engine == "fake" and asked.source.plugin is None:
         fake: Loaded = asked.source.model._headway_load()
         return fake
-    if asked.engine_options and asked.source.engine in ("onnxruntime", "python"):
-        raise TypeError(
-            f"engine_options: the {asked.source.engine} engine has none, got {sorted(asked.engine_options)}"
-        )
-    loaded: Loaded = import_module(f"headway._engines.{asked.source.engine}").load(asked)
+    engine = asked.source.engine if asked.source.plugin is None else "python"
+    if asked.engine_options and engine in ("onnxruntime", "python") and asked.source.plugin is None:
+        raise TypeError(f"engine_options: the {engine} engine has none, got {sorted(asked.engine_options)}")
+    loaded: Loaded = import_module(f"headway._engines.{engine}").load(asked)
     return loaded

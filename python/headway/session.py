@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -24,8 +26,10 @@ from headway._threads import plan
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
+    from headway._engine import Engine
     from headway._engines.isolated import Isolation
     from headway._health import Health
+    from headway._lanes import Lanes
     from headway._options import RunOptions
     from headway.testing import FakeEngine
 
@@ -79,16 +83,17 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
     """A model that answers through every calling convention: blocking, callback, future, asyncio, stream.
 
     Args:
-        path_or_bytes: A model file, its bytes, or a callable that takes a feed (``dict[str, ndarray]``) and returns
-            a dict or a list of outputs.
+        path_or_bytes: A model file, its bytes, a callable that takes a feed (``dict[str, ndarray]``) and returns a dict
+            or a list of outputs, a ``headway.Engine`` or its class, or what the engine that is named takes.
         sess_options: Options under ONNX Runtime's names; explicit thread counts beat ``workers`` and ``hint``.
         providers: Execution providers, names or ``(name, options)`` pairs. A list that ends in
             ``CPUExecutionProvider`` is a preference list: what is missing is warned about once and listed in
             ``providers_report``. Without CPU in it, a missing provider raises LoadError.
         provider_options: One dict for each provider.
-        engine: ``"onnxruntime"`` or ``"python"``; None chooses by the file.
-        inputs: A callable's input names.
-        outputs: A callable's output names.
+        engine: ``"onnxruntime"``, ``"python"``, the name of an installed engine (docs/engines.md) or a subclass of
+            ``headway.Engine``. None chooses by the file.
+        inputs: A callable's inputs: names, or ``(name, dtype, shape)``, which feeds are checked against.
+        outputs: A callable's outputs, in the same way.
         hint: ``"latency"``: one request uses all usable cores. ``"throughput"``: one lane per usable core, one
             thread each.
         workers: Lanes, a hard limit when given.
@@ -122,15 +127,24 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
 
     #: False in `headway.ort`, whose programs know no `close()`.
     _warns_when_dropped = True
+    #: The threads of a Python engine.
+    _lanes: Lanes | None = None
 
     def __init__(
         self,
-        path_or_bytes: str | bytes | os.PathLike[str] | Callable[[dict[str, Any]], Any] | FakeEngine,
+        path_or_bytes: str
+        | bytes
+        | os.PathLike[str]
+        | Callable[[dict[str, Any]], Any]
+        | Engine
+        | type[Engine]
+        | FakeEngine
+        | object,
         sess_options: SessionOptions | None = None,
         providers: Sequence[Provider] | None = None,
         provider_options: Sequence[Mapping[str, Any]] | None = None,
         *,
-        engine: str | None = None,
+        engine: str | type[Engine] | None = None,
         inputs: Sequence[Any] | None = None,
         outputs: Sequence[Any] | None = None,
         hint: Hint = "latency",
@@ -182,24 +196,25 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             disabled_optimizers,
             bool(read_config_from_model),
         )
+        queue_depth = _at_least_one("queue_depth", queue_depth)
+        delivery_depth = _at_least_one("delivery_depth", delivery_depth)
         loaded = load(Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None), apart)
         lanes = loaded.plan or lanes
-        depth = _at_least_one("queue_depth", queue_depth) or max(
-            4, 2 * lanes.workers * (1 if batching is None else batching.max_size)
-        )
-        self._loaded: Loaded = loaded._replace(model=None)  # type: ignore[arg-type]
+        depth = queue_depth or max(4, 2 * lanes.workers * (1 if batching is None else batching.max_size))
+        self._loaded: Loaded = loaded._replace(model=None, lanes=None)  # type: ignore[arg-type]
         self._options = options
         intra_op, shared = loaded.threads or (1, False)
         self._threads = ThreadStats(budget, intra_op, shared, lanes.workers + lanes.caller_lanes)
         self._depth = depth
         self._workers = lanes.workers
         self._overflow = overflow
-        self._open(
+        start = self._open if loaded.lanes is None else partial(self._open_python, loaded.lanes)
+        start(
             loaded.model,
             workers=lanes.workers,
-            caller_lanes=0 if self._engine == "python" else lanes.caller_lanes,
+            caller_lanes=lanes.caller_lanes,
             queue_depth=depth,
-            delivery_depth=_at_least_one("delivery_depth", delivery_depth) or depth,
+            delivery_depth=delivery_depth or depth,
             overflow=overflow,
             ordered=bool(ordered),
             serial=bool(serial),
@@ -210,22 +225,20 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             on_drop=on_drop,
             batching=None if batching is None else batching._native(),
         )
-        if self._engine == "python" and apart is None:
-            self._start_lanes(path_or_bytes)
 
-    def _start_lanes(self, call: Any) -> None:
-        import threading
-
-        from headway import _callable
-
-        names = [name for name, _, _ in self._info()["outputs"]]
-        for number in range(self._workers):
-            threading.Thread(
-                target=_callable.work,
-                args=(self._lane(number), call, names),
-                name=f"headway-lane-{number}",
-                daemon=True,
-            ).start()
+    def _open_python(self, lanes: Lanes, model: _core.Model, **settings: Any) -> None:
+        """The flow, and the threads of its lanes; neither is left when this raises."""
+        try:
+            self._open(model, **settings)
+        except BaseException:
+            lanes.discard()
+            raise
+        self._lanes = lanes
+        try:
+            lanes.start(self._lane, self._workers)
+        except BaseException:
+            self.close(drain=False)
+            raise
 
     @classmethod
     async def acreate(cls, *args: Any, **kwargs: Any) -> Self:
@@ -328,9 +341,14 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         Returns:
             What it did. Calling it again gives the first report.
         """
+        started = time.monotonic()
         with self._profiling_to_the_end():
             drained, cancelled, abandoned, delivered = self._close(drain, timeout)
-        return CloseReport(drained, cancelled, tuple(abandoned), delivered)
+        lanes = tuple(abandoned)
+        if self._lanes is not None:
+            left = None if timeout is None else timeout - (time.monotonic() - started)
+            lanes = self._lanes.join(left, lanes)
+        return CloseReport(drained, cancelled, lanes, delivered)
 
     async def aclose(self, drain: bool = True, timeout: float | None = 30.0) -> CloseReport:
         """Like ``close``, without blocking the event loop."""

@@ -1,4 +1,5 @@
-"""An engine that does what a test says, and a clock that stands still. For Headway's own tests and for yours.
+"""An engine that does what a test says, a clock that stands still, and tests for engines. For Headway's own tests and
+for yours.
 
 Example::
 
@@ -19,8 +20,9 @@ from typing import NamedTuple
 from headway import _core
 from headway._core import ManualClock
 from headway._engines.words import Loaded
+from headway._suite import EngineSuite
 
-__all__ = ["FakeCounts", "FakeEngine", "ManualClock"]
+__all__ = ["EngineSuite", "FakeCounts", "FakeEngine", "ManualClock"]
 
 #: numpy dtype name -> ONNX's number.
 _DTYPES = {

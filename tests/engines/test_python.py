@@ -53,9 +53,9 @@ def test_answers(name: str, way: str, serve: Make) -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "a name is missing": (lambda feed: {"q": 1}, "no output 'y'; it gave \\['q'\\]"),
-    "too many": (lambda feed: [1, 2], "gave 2 outputs; the session has \\['y'\\]"),
-    "too few": (lambda feed: [], "gave 0 outputs"),
+    "a name is missing": (lambda feed: {"q": 1}, "no output 'y'; it has \\['q'\\]"),
+    "too many": (lambda feed: [1, 2], "has 2 outputs; the session has \\['y'\\]"),
+    "too few": (lambda feed: [], "has 0 outputs"),
 }
 
 
@@ -134,8 +134,8 @@ def test_outputs_by_name(serve: Make) -> None:
 BAD_FEEDS = [
     ({}, r"Required inputs \(\['x'\]\) are missing"),
     ({"x": X, "q": X}, "Invalid input name: q"),
-    ([X, X], "expected 1 inputs"),
-    ({"x": None}, "input 'x': expected an array, got None"),
+    ([X, X], "the feed is a list of 2, but the model has 1 input"),
+    ({"x": None}, "input 'x' is None: pass an array"),
 ]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+import headway
+
 SEGFAULT, EXIT, HANG, RAISE, KEEP, GROW, FORK = -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0
 
 kept: list[Any] = []
@@ -60,6 +62,34 @@ def pid(feed: dict[str, Any]) -> list[Any]:
     import sys
 
     return [np.array([os.getpid(), os.getpgrp(), len(sys.stdin.read()), "pytest" in sys.modules])]
+
+
+class Scaled(headway.Engine):
+    """``y = factor x``, an engine with state for each lane."""
+
+    name = "scaled"
+    inputs = (("x", "float32", ["n"]),)
+    outputs = (("y", "float32", ["n"]),)
+
+    def __init__(self, factor: float = 3.0) -> None:
+        self.factor = factor
+
+    def open_lane(self, number: int) -> headway.Lane:
+        """A lane that knows its process."""
+        return ScaledLane(self.factor)
+
+
+class ScaledLane(headway.Lane):
+    """One lane."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def run(self, feed: dict[str, Any], output_names: list[str]) -> Any:
+        """The scaled input, or an exit for a negative one."""
+        if feed["x"][0] < 0:
+            os._exit(3)
+        return [feed["x"] * np.float32(self.factor)]
 
 
 class Names:

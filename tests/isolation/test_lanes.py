@@ -196,6 +196,20 @@ def test_what_a_process_has_of_the_program(unkind: Make) -> None:
     assert (stdin, pytest_there) == (0, 0)
 
 
+def test_an_engine_of_ones_own() -> None:
+    options = {"factor": 5.0}
+    with headway.InferenceSession(calls.Scaled, isolation="process", engine_options=options) as session:
+        assert session.run(None, [floats(1.0, 2.0)])[0].tolist() == [5.0, 10.0]
+        with pytest.raises(headway.InputError):
+            session.run(None, [np.zeros(2)])
+        with pytest.raises(headway.LaneCrashed) as raised:
+            session.run(None, [floats(-1.0)])
+        assert (raised.value.engine, raised.value.exit_code) == ("scaled", 3)
+        assert session.run(None, [floats(1.0)])[0].tolist() == [5.0]
+    with pytest.raises(TypeError, match="was made in this process; give its class"):
+        headway.InferenceSession(calls.Scaled(), isolation="process")
+
+
 def test_workers_are_processes(unkind: Make) -> None:
     session = unkind(workers=3)
     assert len(set(pids(session))) == 3

@@ -71,7 +71,7 @@ impl IoBinding {
     fn names(&self) -> Result<&FeedNames, DoorError> {
         match &self.core.kind {
             Kind::Native(names) => Ok(names),
-            Kind::Python => Err(python_engine()),
+            Kind::Python(_) => Err(python_engine()),
         }
     }
 
@@ -182,7 +182,7 @@ impl IoBinding {
         core.enter(py)?;
         let count = match &core.kind {
             Kind::Native(names) => names.len(),
-            Kind::Python => return Err(errors::raise_door(py, python_engine(), core.engine_name)),
+            Kind::Python(_) => return Err(errors::raise_door(py, python_engine(), core.engine_name)),
         };
         let places = Places {
             inputs: std::iter::repeat_n(Value::None, count).collect(),

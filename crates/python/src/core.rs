@@ -15,6 +15,7 @@ use headway_engines::pool::Pool;
 use pyo3::prelude::*;
 
 use crate::feeds::FeedNames;
+use crate::pyfeed::PyNames;
 use crate::{life, wait};
 
 /// Cached bytes that a session keeps for copied inputs.
@@ -27,8 +28,8 @@ pub(crate) type RunOptionsReader = fn(&Bound<'_, PyAny>, &dyn Engine) -> PyResul
 pub(crate) enum Kind {
     /// A native engine: feeds become tensors, lanes are native threads.
     Native(FeedNames),
-    /// A Python callable: feeds stay Python objects, lanes are Python threads.
-    Python,
+    /// A Python engine: feeds stay Python objects, lanes are Python threads.
+    Python(Box<PyNames>),
 }
 
 /// The settings that the door itself applies.
@@ -74,7 +75,7 @@ impl Core {
     ) -> Result<Arc<Self>, Error> {
         let threads = match kind {
             Kind::Native(_) => Some(Threads::start(&shared)?),
-            Kind::Python => None,
+            Kind::Python(_) => None,
         };
         let core = Arc::new(Core {
             shared,

@@ -14,7 +14,7 @@ use crate::errors_in::{DoorError, bad_input, invalid_argument};
 use crate::kinds::Typed;
 
 /// What was fed for each input, in the model's order.
-type Found<'py> = SmallVec<[Option<Bound<'py, PyAny>>; 4]>;
+pub(crate) type Found<'py> = SmallVec<[Option<Bound<'py, PyAny>>; 4]>;
 
 /// A model's names, ready for quick comparison with a feed's. Made once for each session.
 pub(crate) struct FeedNames {
@@ -143,7 +143,7 @@ pub(crate) fn read_feeds(
 }
 
 #[inline(always)]
-fn read_one(
+pub(crate) fn read_one(
     py: Python<'_>,
     object: &Bound<'_, PyAny>,
     node: &NodeInfo,
@@ -174,7 +174,11 @@ fn typed(node: &NodeInfo) -> Option<Typed> {
 }
 
 /// Which object is for which input. Runs none of the objects' code except a mapping's own.
-fn find<'py>(py: Python<'py>, feed: &Bound<'py, PyAny>, names: &FeedNames) -> Result<Found<'py>, DoorError> {
+pub(crate) fn find<'py>(
+    py: Python<'py>,
+    feed: &Bound<'py, PyAny>,
+    names: &FeedNames,
+) -> Result<Found<'py>, DoorError> {
     if let Ok(dict) = feed.cast::<PyDict>() {
         return find_named(py, dict.iter(), names);
     }
@@ -256,7 +260,7 @@ fn find_listed<'py>(
     Ok(found)
 }
 
-fn check_shared(values: &Values, names: &FeedNames) -> Result<(), DoorError> {
+pub(crate) fn check_shared(values: &Values, names: &FeedNames) -> Result<(), DoorError> {
     for pair in &names.shared {
         if let (Some(first), Some(second)) = (length(values, pair.first), length(values, pair.second))
             && first != second

@@ -2,7 +2,7 @@
 //!
 //! The tour: [`model`] loads an engine; [`session`] is the class; [`run`] and [`submit`] are the ways in, on
 //! [`feeds`] and [`array`]; [`wait`] and [`future`] are the ways to an answer, on [`outputs`]; [`callback`]
-//! and [`bell`] are delivery; [`pyfeed`] drives Python lanes; [`life`] is exit and fork; [`graveyard`] frees
+//! and [`bell`] are delivery; [`load_python`] and [`pyfeed`] drive Python lanes; [`life`] is exit and fork; [`graveyard`] frees
 //! what native threads may not; [`errors`] makes exceptions; [`describe`] shows; [`testing`] fakes.
 //!
 //! No native worker ever enters Python: everything here runs on threads that Python made.
@@ -30,6 +30,7 @@ mod graveyard;
 mod isolated;
 mod kinds;
 mod life;
+mod load_python;
 mod model;
 mod once;
 mod options;
@@ -75,6 +76,8 @@ mod _core {
     use crate::isolated::{lane_processes, load_isolated};
     #[pymodule_export]
     use crate::life::{exit, forked, usable_cores};
+    #[pymodule_export]
+    use crate::load_python::{Terminations, load_python};
     #[pymodule_export]
     use crate::model::Model;
     #[pymodule_export]

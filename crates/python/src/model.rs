@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::core::RunOptionsReader;
 use crate::life::{away, inside};
+use crate::load_python::Face;
 use crate::options::{ort_options, session_config};
 use crate::profiler::Profiler;
 use crate::testing::{FakeControl, ManualClock};
@@ -31,20 +32,38 @@ pub(crate) struct Model {
     pub(crate) name: &'static str,
     pub(crate) clock: Option<Py<ManualClock>>,
     pub(crate) run_options: Option<RunOptionsReader>,
+    /// A Python engine, and what it has named.
+    pub(crate) python: Option<Face>,
 }
 
 impl Model {
-    pub(crate) fn native(engine: Arc<dyn Engine>, clock: Option<Py<ManualClock>>, read: RunOptionsReader) -> Self {
+    pub(crate) fn native(
+        engine: Arc<dyn Engine>,
+        clock: Option<Py<ManualClock>>,
+        read: RunOptionsReader,
+    ) -> Self {
         Model {
             info: engine.info().clone(),
             name: engine.name(),
             engine: Mutex::new(Some(engine)),
             clock,
             run_options: Some(read),
+            python: None,
         }
     }
 
-    /// The engine; `None` for a Python callable, or when a session took it before.
+    pub(crate) fn python(engine: Arc<dyn Engine>, face: Face, clock: Option<Py<ManualClock>>) -> Self {
+        Model {
+            info: engine.info().clone(),
+            name: engine.name(),
+            engine: Mutex::new(Some(engine)),
+            clock,
+            run_options: None,
+            python: Some(face),
+        }
+    }
+
+    /// The engine; `None` when a session took it before.
     pub(crate) fn take(&self) -> Option<Arc<dyn Engine>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -56,18 +75,6 @@ impl Model {
 
 #[pymethods]
 impl Model {
-    /// A Python callable with the given names; its session drives it on Python threads.
-    #[staticmethod]
-    fn callable(inputs: Vec<String>, outputs: Vec<String>, clock: Option<Py<ManualClock>>) -> Self {
-        let node = |name: String| NodeInfo { name, kind: ValueType::Other("object".into()), required: true };
-        let info = ModelInfo {
-            inputs: inputs.into_iter().map(node).collect(),
-            outputs: outputs.into_iter().map(node).collect(),
-            ..ModelInfo::default()
-        };
-        Model { engine: Mutex::new(None), info, name: "python", clock, run_options: None }
-    }
-
     /// A fake engine and its steering.
     #[staticmethod]
     #[pyo3(signature = (inputs, outputs, *, can_cancel, held, clock))]

@@ -27,7 +27,7 @@ pub(crate) fn to_list(py: Python<'_>, values: Values, core: &Core, form: Form) -
     match (&core.kind, form) {
         (Kind::Native(_), Form::Arrays) => native(py, values, core),
         (Kind::Native(_), Form::OrtValues | Form::Binding) => ort_values(py, values),
-        (Kind::Python, _) => python(py, &values),
+        (Kind::Python(_), _) => python(py, &values),
     }
 }
 

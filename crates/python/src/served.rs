@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use headway_core::engine::{Job, ModelInfo, NodeInfo, ValueType};
+use headway_core::engine::{Job, NodeInfo};
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::{Inputs, Wanted};
 use headway_core::value::{Value, Values};
 use headway_engines::isolated::{Mailbox, Origin, RemoteTraceback, serve};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -22,8 +22,9 @@ use crate::{array, pyfeed};
 pub(crate) struct ServedLane {
     origin: Mutex<Option<Origin>>,
     mailbox: Mutex<Option<Mailbox>>,
-    /// Names of the inputs and outputs of a callable.
+    /// Names of the inputs and outputs of a Python engine, and its own.
     names: Mutex<(Vec<String>, Vec<String>)>,
+    engine: Mutex<&'static str>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -40,7 +41,12 @@ impl ServedLane {
     #[staticmethod]
     fn inherit() -> PyResult<Self> {
         let origin = Mutex::new(Some(Origin::inherit()?));
-        Ok(ServedLane { origin, mailbox: Mutex::default(), names: Mutex::default() })
+        Ok(ServedLane {
+            origin,
+            mailbox: Mutex::default(),
+            names: Mutex::default(),
+            engine: Mutex::default(),
+        })
     }
 
     /// What to load.
@@ -76,21 +82,17 @@ impl ServedLane {
         Ok(())
     }
 
-    /// Opens the lane of a callable: `take` and `complete` drive it.
-    fn open(&self, inputs: Vec<String>, outputs: Vec<String>, facts: &str) -> PyResult<()> {
-        let node = |name: &String| NodeInfo {
-            name: name.clone(),
-            kind: ValueType::Other("object".into()),
-            required: true,
-        };
-        let info = ModelInfo {
-            inputs: inputs.iter().map(node).collect(),
-            outputs: outputs.iter().map(node).collect(),
-            ..ModelInfo::default()
-        };
+    /// Opens the lane of a Python engine: `take` and `complete` drive it.
+    fn open(&self, model: &Model, facts: &str) -> PyResult<()> {
+        if model.python.is_some_and(|face| !face.inputs) {
+            let text = "isolation=\"process\": the engine does not name its inputs; do it with inputs=[...]";
+            return Err(PyTypeError::new_err(text));
+        }
+        let names = |nodes: &[NodeInfo]| nodes.iter().map(|node| node.name.clone()).collect();
         let origin = locked(&self.origin).take().ok_or_else(spent)?;
-        *locked(&self.mailbox) = Some(origin.welcome(&info, facts)?);
-        *locked(&self.names) = (inputs, outputs);
+        *locked(&self.mailbox) = Some(origin.welcome(&model.info, facts)?);
+        *locked(&self.names) = (names(&model.info.inputs), names(&model.info.outputs));
+        *locked(&self.engine) = model.name;
         Ok(())
     }
 
@@ -108,7 +110,8 @@ impl ServedLane {
     /// Answers the work: for each request `(True, list of arrays)` or `(False, (exception, traceback))`.
     fn complete(&self, py: Python<'_>, results: Bound<'_, PyList>) -> PyResult<()> {
         let _inside = inside(py);
-        let read: Vec<_> = results.iter().map(|one| result(&one)).collect::<PyResult<_>>()?;
+        let read: Vec<_> =
+            results.iter().map(|one| result(&one, *locked(&self.engine))).collect::<PyResult<_>>()?;
         results.call_method0("clear")?;
         drop(results);
         if let Some(mailbox) = locked(&self.mailbox).as_mut() {
@@ -118,7 +121,7 @@ impl ServedLane {
     }
 }
 
-/// What a callable is called with, and the names of the outputs that are wanted.
+/// What a Python engine is called with, and the names of the outputs that are wanted.
 type Fed<'py> = (Bound<'py, PyDict>, Option<Vec<String>>);
 
 fn fed<'py>(py: Python<'py>, job: Job, names: &(Vec<String>, Vec<String>)) -> PyResult<Fed<'py>> {
@@ -146,11 +149,11 @@ fn plain(error: DoorError) -> PyErr {
     }
 }
 
-fn result(given: &Bound<'_, PyAny>) -> PyResult<Result<Values, Error>> {
+fn result(given: &Bound<'_, PyAny>, engine: &str) -> PyResult<Result<Values, Error>> {
     let (good, what): (bool, Bound<'_, PyAny>) = given.extract()?;
     if !good {
         let (exception, traceback): (Bound<'_, PyAny>, String) = what.extract()?;
-        let error = pyfeed::engine_error(given.py(), exception.unbind());
+        let error = pyfeed::engine_error(given.py(), engine, exception.unbind());
         return Ok(Err(error.with_payload(Arc::new(RemoteTraceback(traceback)))));
     }
     let mut values = Values::new();

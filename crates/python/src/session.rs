@@ -24,7 +24,7 @@ use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::Inside;
 use crate::model::Model;
 use crate::outputs::Form;
-use crate::pyfeed::Lane;
+use crate::pyfeed::{Lane, PyNames};
 use crate::submit::{Call, CallOptions, Deadline};
 use crate::{describe, errors, life, run, submit, wait};
 
@@ -90,7 +90,7 @@ impl Session {
         let flow = FlowConfig { queue_depth, overflow: flows::overflow(overflow)? };
         let spin = Deadline::seconds(spin)?;
         let tell_drops = on_drop.is_some();
-        if batching.is_some() && model.name == "python" {
+        if batching.is_some() && model.python.is_some() {
             return Err(PyValueError::new_err("batching: a Python engine does not batch"));
         }
         let batch_axes =
@@ -110,10 +110,13 @@ impl Session {
             batching: limits.transpose()?,
             spin,
         };
-        let engine = model.take();
-        let kind =
-            if engine.is_some() { Kind::Native(FeedNames::new(py, &model.info)) } else { Kind::Python };
-        if let (Some(axes), Some(engine)) = (&batch_axes, &engine) {
+        let engine = model.take().ok_or_else(|| PyValueError::new_err("another session has this model"))?;
+        let names = FeedNames::new(py, &model.info);
+        let kind = match model.python {
+            Some(face) => Kind::Python(PyNames::new(names, face)),
+            None => Kind::Native(names),
+        };
+        if let Some(axes) = &batch_axes {
             engine.batch(axes).map_err(|error| PyValueError::new_err(error.message))?;
         }
         let settings = Settings {
@@ -124,7 +127,7 @@ impl Session {
             batch_axes,
         };
         let raise = |error: Error| errors::raise(py, &error, model.name);
-        let shared = Shared::new(config, engine, model.clock()).map_err(raise)?;
+        let shared = Shared::new(config, Some(engine), model.clock()).map_err(raise)?;
         if let Some(clock) = &model.clock {
             clock.get().adopt(&shared);
         }
@@ -138,7 +141,7 @@ impl Session {
 
     /// The handle of a Python lane's thread.
     fn _lane(&self, py: Python<'_>, number: usize) -> PyResult<Lane> {
-        Ok(Lane::new(Arc::clone(&*self.core(py)?), number))
+        Lane::new(py, Arc::clone(&*self.core(py)?), number)
     }
 
     /// Runs the model and waits for its outputs.

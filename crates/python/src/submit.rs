@@ -173,11 +173,13 @@ impl Core {
                     feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len)).map_err(raise)?;
                 (values, wanted)
             }
-            Kind::Python if form == Form::Arrays => {
-                let fed = pyfeed::read(self, feed, output_names, matches!(how, How::Copy))?;
+            Kind::Python(known) if form == Form::Arrays => {
+                let fed = pyfeed::read(self, known, feed, output_names, how)?;
                 (Values::from_iter([Value::Opaque(Arc::new(fed))]), Wanted::All)
             }
-            Kind::Python => return Err(PyTypeError::new_err("a Python engine takes arrays, not OrtValues")),
+            Kind::Python(_) => {
+                return Err(PyTypeError::new_err("a Python engine takes arrays, not OrtValues"));
+            }
         };
         Ok(Request::new(Inputs::Feeds(values), wanted))
     }

@@ -77,7 +77,7 @@ fn asyncio(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
 /// The main thread runs requests itself only when they are known to be quick, or Ctrl-C would wait for them.
 pub(crate) fn may_execute(py: Python<'_>, core: &Core) -> bool {
     match core.kind {
-        Kind::Python => false,
+        Kind::Python(_) => false,
         Kind::Native(_) => {
             !on_main_thread(py) || core.shared.usual_run().is_some_and(|usual| usual < SIGNAL_TICK)
         }

@@ -91,7 +91,8 @@ def _described(asked: Asked) -> str:
     told = {
         "engine": source.engine,
         "label": source.label,
-        "model": os.path.abspath(source.model) if isinstance(source.model, str) else None,
+        "plugin": _plugin(asked),
+        "model": _model(source.model),
         "callable": _reference(source.model) if callable(source.model) else None,
         "path": path,
         "pythonpath": os.environ.get("PYTHONPATH"),
@@ -110,11 +111,38 @@ def _described(asked: Asked) -> str:
         "outputs": _plain(asked.outputs),
         "engine_options": _plain(asked.engine_options),
     }
-    if source.engine == "python" and not asked.inputs:
+    if source.engine == "python" and source.plugin is None and not asked.inputs:
         raise TypeError(
             'isolation="process": name the callable\'s inputs: InferenceSession(call, inputs=["x"], ...)'
         )
     return json.dumps(told)
+
+
+def _model(given: Any) -> str | None:
+    """The model's path; None where it is bytes or imported."""
+    if isinstance(given, str):
+        return os.path.abspath(given)
+    if isinstance(given, bytes) or callable(given):
+        return None
+    raise TypeError(
+        f'isolation="process": {type(given).__name__} objects live in this process; give a path, bytes, a function or '
+        "an engine's class"
+    )
+
+
+def _plugin(asked: Asked) -> tuple[str, str] | str | None:
+    """An engine that is not Headway's own: how its class is imported, or the name it is installed by."""
+    from headway._engine import Engine
+
+    plugin = asked.source.plugin
+    if plugin is None:
+        return None
+    if isinstance(plugin, Engine):
+        raise TypeError(
+            f'isolation="process": this {plugin.name} engine was made in this process; give its class, and what it is '
+            "made with as engine_options"
+        )
+    return _reference(plugin) if isinstance(plugin, type) else asked.source.engine
 
 
 def _plain(given: Any) -> Any:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway import _core
 from headway._options import SessionOptions
 from headway._providers import MissingProvider, Provider, ProviderReport
 from headway._threads import Plan
+
+if TYPE_CHECKING:
+    from headway._engine import Engine
+    from headway._lanes import Lanes
+    from headway._plugins import Plugin
 
 
 class Source(NamedTuple):
@@ -18,6 +23,8 @@ class Source(NamedTuple):
     model: Any
     #: What people call it: the file's name, or what it is.
     label: str
+    #: An engine that is not Headway's own: made, to be made, or to be imported.
+    plugin: Engine | type[Engine] | Plugin | None = None
 
 
 class Wanted(NamedTuple):
@@ -62,3 +69,5 @@ class Loaded(NamedTuple):
     profiler: _core.Profiler | None = None
     #: The lanes that the engine has, in place of the asked plan's; None: those of the plan.
     plan: Plan | None = None
+    #: What drives a Python engine; None for the others.
+    lanes: Lanes | None = None
