@@ -35,7 +35,7 @@ def load(asked: Asked) -> Loaded:
     available = _core.available_providers(candidates) if providers else []
     chosen: Chosen = choose(providers, given, available, wanted.on_missing)
     for text in options._unserved():
-        once(text, stacklevel=3)
+        once(text, stacklevel=4)
     native = _native(options, plan, wanted.disabled_optimizers)
     if wanted.providers:
         native["device_providers"] = []
