@@ -13,6 +13,7 @@ from . import (
     idle,
     imports,
     instructions,
+    isolation,
     loadgen,
     machine,
     openloop,
@@ -38,6 +39,7 @@ BENCHES = {
     "batching": batching.measure,
     "openloop": openloop.measure,
     "loadgen": loadgen.measure,
+    "isolation": isolation.measure,
     "soak": soak.measure,
 }
 

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         unregister_execution_provider_library,
     )
     from headway._futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait
+    from headway._health import Health, LaneHealth
     from headway._metrics import (
         BatchingStats,
         CloseReport,
@@ -119,7 +120,9 @@ __all__ = [
     "BatchingStats",
     "CloseReport",
     "Counters",
+    "Health",
     "Histogram",
+    "LaneHealth",
     "LaneStats",
     "ModelMetadata",
     "NodeArg",
@@ -197,6 +200,7 @@ _LAZY = {
             "unregister_execution_provider_library "
         ),
         "headway._futures": "ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION as_completed wait",
+        "headway._health": "Health LaneHealth",
         "headway._metrics": (
             "BatchingStats CloseReport Counters Histogram LaneStats NodeTiming Stats ThreadStats Timing"
         ),

@@ -770,6 +770,35 @@ class Terminations:
         """End the waiting."""
 
 @final
+class ServedLane:
+    """This process's lane, in a process that a session started (``headway._lane``); Linux only."""
+
+    @staticmethod
+    def inherit() -> ServedLane:
+        """Take over the standard input, which is the session's socket."""
+
+    def description(self) -> bytes:
+        """What to load, as JSON."""
+
+    def model(self) -> bytes | None:
+        """The model's bytes, once; None where it is a file or a callable."""
+
+    def fail(self, kind: str, message: str, code: int | None) -> None:
+        """Say why the model cannot be loaded: ``kind`` is ``"load"`` or ``"input"``."""
+
+    def serve(self, model: Model, facts: str) -> None:
+        """Run a loaded model until the session closes."""
+
+    def open(self, model: Model, facts: str) -> None:
+        """Open the lane of a Python engine, which ``take`` and ``complete`` drive."""
+
+    def take(self) -> list[tuple[dict[str, Any], list[str] | None]] | None:
+        """Wait for work: feed and wanted outputs of each request; None when the session has closed."""
+
+    def complete(self, results: list[tuple[bool, Any]]) -> None:
+        """Answer the work: ``(True, arrays)`` or ``(False, (exception, traceback))`` each; empties the list."""
+
+@final
 class Deliveries:
     """What the delivery thread works with."""
 
@@ -932,6 +961,26 @@ def openvino_profile(session: Session) -> list[tuple[str, str, str, str, int, in
         InputError: The session's engine does not count, or was not asked to.
         SessionClosed: The session is closed.
     """
+
+def load_isolated(
+    engine: str,
+    lanes: int,
+    *,
+    command: Sequence[str],
+    environment: Sequence[tuple[str, str]],
+    description: bytes,
+    model: bytes | None,
+    retries: int,
+    memory_limit: int | None,
+    spin: float,
+) -> tuple[Model, str]:
+    """Start a process for each lane and wait until all have the model: it, and what the first one told of it.
+
+    ``memory_limit`` is in bytes, ``spin`` in seconds. Linux only.
+    """
+
+def lane_processes(session: Session) -> tuple[list[tuple[str, int | None, int]], str | None] | None:
+    """``(state, pid, restarts)`` of each lane's process, and what went wrong last; None where lanes are threads."""
 
 def available_providers(candidates: Sequence[str]) -> list[str]:
     """Providers that the onnxruntime library at hand was built with.

@@ -77,6 +77,15 @@ class EngineError(HeadwayError):
 class LaneCrashed(EngineError):
     """Raised when an isolated lane's process died on this request; the lane is restarted."""
 
+    #: The lane's number.
+    lane: int | None = None
+    #: The process that died.
+    pid: int | None = None
+    #: The number of the signal that killed it; None when it ended by itself.
+    signal: int | None = None
+    #: The status it ended with; None when a signal killed it.
+    exit_code: int | None = None
+
 
 class EndOfStream(HeadwayError):
     """Raised by a pull when the input is closed and everything has been pulled."""
@@ -170,6 +179,7 @@ _BY_KIND: dict[str, type[HeadwayError]] = {
     "dropped": Dropped,
     "expired": DeadlineExceeded,
     "engine": EngineError,
+    "crashed": LaneCrashed,
     "closed": SessionClosed,
 }
 
@@ -241,6 +251,9 @@ def from_core(
         error.code = code
     if isinstance(error, EngineError):
         error.engine = engine
+    if isinstance(error, LaneCrashed) and detail is not None:
+        numbers = [int(number) if number else None for number in detail.split(",")]
+        error.lane, error.pid, error.signal, error.exit_code = numbers
     if isinstance(error, Dropped) and detail is not None:
         error.reason = detail
     if isinstance(error, DeadlineExceeded):

@@ -223,7 +223,7 @@ def _work(lane: Lane | None, handle: _core.Lane, outputs: list[Spec], stoppable:
                 if lane is None:
                     raise RuntimeError("the lane is not open")
                 answer = _run(lane, feed, wanted or names, stoppable)
-                results.append((True, _answers(answer, outputs, names, wanted)))
+                results.append((True, answers(answer, outputs, names, wanted)))
             except BaseException as raised:
                 results.append((False, raised))
             # Neither the feed nor the answer is kept until the next request comes.
@@ -244,7 +244,8 @@ def _run(lane: Lane, feed: dict[str, Any], names: list[str], stoppable: Stoppabl
         stoppable.end()
 
 
-def _answers(answer: Any, outputs: list[Spec], names: list[str], wanted: list[str] | None) -> list[Any]:
+def answers(answer: Any, outputs: list[Spec], names: list[str], wanted: list[str] | None) -> list[Any]:
+    """The wanted outputs in what a lane answered, checked where the engine says what they are."""
     values = outputs_of(answer, names, wanted)
     if not outputs:
         return values

@@ -11,6 +11,7 @@ from headway._errors import LoadError
 
 if TYPE_CHECKING:
     from headway._engine import Engine
+    from headway._engines.isolated import Isolation
 
 _BY_SUFFIX = {
     ".onnx": "onnxruntime",
@@ -98,13 +99,19 @@ def _known() -> str:
     )
 
 
-def load(asked: Asked) -> Loaded:
-    """The model, on the engine that was chosen for it.
+def load(asked: Asked, isolation: Isolation | None = None) -> Loaded:
+    """The model, on the engine that was chosen for it; in processes of its own where that was asked.
 
     Raises:
         LoadError: The model or the engine's library cannot be loaded.
         TypeError, ValueError: An option that the engine does not have, or a wrong value.
     """
+    if isolation is not None:
+        if asked.source.engine == "fake":
+            raise TypeError('isolation="process": a fake engine is steered in this process')
+        from headway._engines import isolated
+
+        return isolated.load(asked, isolation)
     if asked.source.engine == "fake" and asked.source.plugin is None:
         fake: Loaded = asked.source.model._headway_load()
         return fake

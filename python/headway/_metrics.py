@@ -42,8 +42,10 @@ class LaneStats(Record):
     runs: int
     #: Share of the session's life that it was busy, 0 to 1.
     busy: float
-    #: The process it lives in.
-    pid: int
+    #: The process it lives in; None while a process lane has none.
+    pid: int | None
+    #: Seconds that it has been busy with what it runs now; None while it runs nothing.
+    running_for: float | None
     #: False for a lane that only threads waiting in ``run()`` use.
     worker: bool
 

@@ -29,11 +29,15 @@ class Plan(NamedTuple):
     spinning: bool
 
 
-def plan(hint: Hint, workers: int | None, budget: int, intra_op: int = 0) -> Plan:
+def plan(hint: Hint, workers: int | None, budget: int, intra_op: int = 0, *, shared: bool = True) -> Plan:
     """Lanes and threads for a budget: explicit thread counts beat ``workers``, ``workers`` beats ``hint``.
 
-    Lanes of one session share the engine's intra-op threads, so threads = lanes + intra_op - 1.
+    Lanes of one session share the engine's intra-op threads, so threads = lanes + intra_op - 1; where they do not
+    (``shared``: lanes that are processes), threads = lanes * intra_op, and every lane has a worker.
     """
+    if not shared:
+        lanes = workers or (budget if hint == "throughput" else 1)
+        return Plan(lanes, 0, intra_op or max(1, budget // lanes), lanes == 1)
     if workers is not None:
         chosen = Plan(workers, 0, max(1, budget - workers + 1), workers == 1)
     elif hint == "throughput":

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from headway import _core
 from headway._batching import Batching
@@ -27,6 +27,8 @@ from headway._threads import plan
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
     from headway._engine import Engine
+    from headway._engines.isolated import Isolation
+    from headway._health import Health
     from headway._lanes import Lanes
     from headway._options import RunOptions
     from headway.testing import FakeEngine
@@ -54,6 +56,21 @@ def _at_least_one(name: str, value: int | None) -> int | None:
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def _isolation(isolation: str, retries: int, engine_options: dict[str, Any]) -> Isolation | None:
+    """What was said of process lanes; takes their options out of the engine's."""
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise ValueError(f"retries: expected a whole number of at least 0, got {retries!r}")
+    if isolation == "thread":
+        if retries:
+            raise ValueError(
+                'retries: only lanes that are processes can be run again; add isolation="process"'
+            )
+        return None
+    from headway._engines.isolated import Isolation
+
+    return Isolation(retries, _at_least_one("memory_limit", engine_options.pop("memory_limit", None)))
 
 
 def _options_of(given: SessionOptions | None) -> SessionOptions:
@@ -91,6 +108,10 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             held and must not be written to before the request has ended.
         batching: ``Batching(...)``: requests that look alike share a run of the model (docs/batching.md).
         engine_options: Options of the engine by its own names; the page of each engine lists them.
+        isolation: ``"process"``: each lane lives in a process of its own, so that a crash of the engine is one
+            request's ``LaneCrashed`` (docs/isolation.md). A callable must then be importable, and has ``inputs``;
+            ``engine_options={"memory_limit": 500}`` replaces a process that uses more megabytes of its own.
+        retries: Process lanes: how often a request whose process died is run again.
         on_missing_provider: ``"raise"`` or ``"warn"``; None: see ``providers``.
         on_drop: Called by the delivery thread as ``on_drop(ticket, reason)`` for every request that the overflow
             policy or a reset removed.
@@ -138,6 +159,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         copy_inputs: bool = True,
         batching: Batching | None = None,
         engine_options: Mapping[str, Any] | None = None,
+        isolation: Literal["thread", "process"] = "thread",
+        retries: int = 0,
         on_missing_provider: MissingProvider | None = None,
         on_drop: Callable[[int, str], None] | None = None,
         enable_fallback: bool = True,
@@ -152,10 +175,13 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
         if batching is not None and not isinstance(batching, Batching):
             raise TypeError(f"batching: expected headway.Batching, got {type(batching).__name__}")
+        _one_of("isolation", isolation, ("thread", "process"))
+        own = dict(engine_options or {})
+        apart = _isolation(isolation, retries, own)
         options = _options_of(sess_options)
         workers = _at_least_one("workers", workers)
         budget = _core.thread_budget()
-        lanes = plan(hint, workers, budget, options.intra_op_num_threads)
+        lanes = plan(hint, workers, budget, options.intra_op_num_threads, shared=apart is None)
         source = source_of(path_or_bytes, engine)
         self._engine, self._label = source.engine, source.label
         if isinstance(source.model, str):
@@ -170,11 +196,10 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             disabled_optimizers,
             bool(read_config_from_model),
         )
-        own = dict(engine_options or {})
         queue_depth = _at_least_one("queue_depth", queue_depth)
         delivery_depth = _at_least_one("delivery_depth", delivery_depth)
         asked = Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None, hint)
-        loaded = load(asked)
+        loaded = load(asked, apart)
         lanes = loaded.plan or lanes
         depth = queue_depth or max(4, 2 * lanes.workers * (1 if batching is None else batching.max_size))
         self._loaded: Loaded = loaded._replace(model=None, lanes=None)  # type: ignore[arg-type]
@@ -283,6 +308,25 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             SessionClosed: The session is closed.
         """
         return [NodeTiming(*one) for one in _core.openvino_profile(self)]
+
+    def health(
+        self, probe: bool = False, *, feed: Any = None, timeout: float = 5.0, stall_after: float = 30.0
+    ) -> Health:
+        """Whether the session can answer: its state, each lane, and what went wrong last.
+
+        Args:
+            probe: Run one request too, a canary; it counts as any other.
+            feed: The canary's feed. Default: zeros in the shapes that the model says, open lengths taken as 1.
+            timeout: Seconds that the canary may take; beyond it the session has failed.
+            stall_after: Seconds on one request after which a lane counts as stalled.
+
+        Raises:
+            InputError: The canary's feed is wrong, or none can be made up.
+        """
+        from headway import _health
+
+        found = _health.look(self, stall_after)
+        return _health.probe(self, found, feed, timeout) if probe and found.state != "closed" else found
 
     def __repr__(self) -> str:
         device = f"{self._engine}/{self._loaded.device}" if hasattr(self, "_loaded") else "?"

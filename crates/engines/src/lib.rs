@@ -8,11 +8,14 @@
 //! - [`ort`]: ONNX Runtime through its C table. Its CPU memory comes from the lane's pool, so that an output is a
 //!   block that can outlive the run, the session, and the thread.
 //! - [`openvino`]: OpenVINO through its C functions, one infer request a lane.
+//! - `isolated`: any engine, each lane in a process of its own; requests travel through shared memory (Linux).
 //! - [`fake`]: an engine without a model, steered by hand; for tests and measurements.
 //!
 //! Every engine is a `headway_core::engine::Engine`: the flow knows nothing else of it.
 
 pub mod fake;
+#[cfg(target_os = "linux")]
+pub mod isolated;
 mod library;
 pub mod openvino;
 pub mod ort;

@@ -28,7 +28,7 @@ pub(crate) fn read(
     // A list may be changed by another thread while it is read by the engine: what is in it is held.
     let how = if how == How::Borrow { How::Hold } else { how };
     let held = typed.held();
-    if !matches!(held.kind, Kind::Tensor(_))
+    if !matches!(held.kind, Kind::Tensor(_) | Kind::Object)
         && let Some(value) = given_value(object)
     {
         return take(value.get(), name, typed, how, alloc);
@@ -37,6 +37,7 @@ pub(crate) fn read(
         Kind::Tensor(dtype) => {
             array::read_input(object.py(), object, &Wanted { name, dtype: *dtype, dims: None }, how, alloc)
         }
+        Kind::Object => array::read_any(object, name, how, alloc),
         Kind::Sequence(element) => sequence(object, name, held, element, how, alloc),
         Kind::Map { key, value } => map(object, name, held, *key, *value),
         Kind::Sparse(_) => Err(wrong_kind(object, name, &held.words, "pass a headway.SparseTensor")),

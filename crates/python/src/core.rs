@@ -55,7 +55,7 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) kind: Kind,
     pub(crate) info: ModelInfo,
-    pub(crate) voice: Voice,
+    pub(crate) voice: Voice<'static>,
     pub(crate) settings: Settings,
     pub(crate) run_options: Option<RunOptionsReader>,
     pub(crate) pool: Arc<Pool>,
@@ -72,7 +72,7 @@ impl Core {
         shared: Arc<Shared>,
         kind: Kind,
         info: ModelInfo,
-        voice: Voice,
+        voice: Voice<'static>,
         settings: Settings,
         run_options: Option<RunOptionsReader>,
     ) -> Result<Arc<Self>, Error> {

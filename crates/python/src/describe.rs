@@ -12,6 +12,8 @@ use headway_core::stats::Stats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::core::Core;
+
 /// `(name, type, shape)` as ONNX Runtime's `NodeArg` has them.
 fn node<'py>(py: Python<'py>, node: &NodeInfo) -> PyResult<Bound<'py, PyAny>> {
     let shape = PyList::empty(py);
@@ -116,8 +118,19 @@ fn batching<'py>(py: Python<'py>, stats: &BatchStats) -> PyResult<Bound<'py, PyD
     Ok(dict)
 }
 
+/// The process of each lane; empty where lanes are threads of this one.
+fn pids(core: &Core) -> Vec<Option<u32>> {
+    #[cfg(target_os = "linux")]
+    if let Some((lanes, _)) = crate::isolated::report(core) {
+        return lanes.into_iter().map(|lane| lane.pid).collect();
+    }
+    let _ = core;
+    Vec::new()
+}
+
 /// `stats()` as a dict; `_metrics` makes a frozen record of it.
-pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn stats<'py>(py: Python<'py>, core: &Core) -> PyResult<Bound<'py, PyDict>> {
+    let (stats, pids): (&Stats, _) = (&core.shared.stats(), pids(core));
     let dict = counters(py, &stats.counters)?;
     let lanes = PyList::empty(py);
     for lane in &stats.lanes {
@@ -127,7 +140,9 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
         line.set_item("runs", lane.runs)?;
         let uptime = stats.uptime.as_secs_f64();
         line.set_item("busy", if uptime > 0.0 { lane.busy.as_secs_f64() / uptime } else { 0.0 })?;
-        line.set_item("pid", std::process::id())?;
+        let pid = pids.get(lane.id).copied().unwrap_or(Some(std::process::id()));
+        line.set_item("pid", pid)?;
+        line.set_item("running_for", lane.running_for.map(|time| time.as_secs_f64()))?;
         line.set_item("worker", lane.worker)?;
         lanes.append(line)?;
     }

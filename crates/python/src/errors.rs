@@ -13,15 +13,15 @@ static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// In whose words errors are raised.
 #[derive(Clone, Copy)]
-pub(crate) struct Voice {
+pub(crate) struct Voice<'a> {
     /// The engine's name.
-    pub(crate) engine: &'static str,
+    pub(crate) engine: &'a str,
     /// Every exception is a `RuntimeError` too: programs for EZ RKNN Async know no other.
     pub(crate) runtime: bool,
 }
 
-impl From<&'static str> for Voice {
-    fn from(engine: &'static str) -> Self {
+impl<'a> From<&'a str> for Voice<'a> {
+    fn from(engine: &'a str) -> Self {
         Voice { engine, runtime: false }
     }
 }
@@ -40,17 +40,22 @@ fn kind_name(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
 }
 
 /// The exception for an error of the core; `_errors.from_core` chooses the class.
-pub(crate) fn exception(
+pub(crate) fn exception<'a>(
     py: Python<'_>,
     error: &Error,
-    voice: impl Into<Voice>,
+    voice: impl Into<Voice<'a>>,
 ) -> PyResult<Py<PyBaseException>> {
     make(py, error, voice.into())
 }
 
-fn make(py: Python<'_>, error: &Error, voice: Voice) -> PyResult<Py<PyBaseException>> {
+fn make(py: Python<'_>, error: &Error, voice: Voice<'_>) -> PyResult<Py<PyBaseException>> {
     let make = cached(py, &MAKE, || Ok(py.import("headway._errors")?.getattr("from_core")?.unbind()))?;
     let (kind, detail) = kind_name(error.kind);
+    #[cfg(target_os = "linux")]
+    if let Some(crash) = crate::isolated::crash_detail(error) {
+        let crashed = ("crashed", &error.message, error.code, voice.engine, crash, py.None(), voice.runtime);
+        return Ok(make.bind(py).call1(crashed)?.cast_into::<PyBaseException>()?.unbind());
+    }
     let cause = error.payload.as_ref().and_then(|payload| payload.downcast_ref::<PyOwner>());
     let cause = cause.and_then(PyOwner::object).map(|object| object.clone_ref(py));
     let made = make.bind(py).call1((
@@ -62,16 +67,20 @@ fn make(py: Python<'_>, error: &Error, voice: Voice) -> PyResult<Py<PyBaseExcept
         cause,
         voice.runtime,
     ))?;
+    #[cfg(target_os = "linux")]
+    if let Some(traceback) = crate::isolated::traceback(error) {
+        made.call_method1("add_note", (traceback,))?;
+    }
     Ok(made.cast_into::<PyBaseException>()?.unbind())
 }
 
 /// The same, ready to raise.
-pub(crate) fn raise(py: Python<'_>, error: &Error, voice: impl Into<Voice>) -> PyErr {
+pub(crate) fn raise<'a>(py: Python<'_>, error: &Error, voice: impl Into<Voice<'a>>) -> PyErr {
     raised(py, exception(py, error, voice))
 }
 
 /// What a run with a binding ended with: ONNX Runtime says where it came from, and leaves out its own code.
-pub(crate) fn raise_execution(py: Python<'_>, error: &Error, voice: Voice) -> PyErr {
+pub(crate) fn raise_execution(py: Python<'_>, error: &Error, voice: Voice<'_>) -> PyErr {
     if !matches!(error.kind, ErrorKind::Input | ErrorKind::Engine) {
         return raise(py, error, voice);
     }
@@ -94,7 +103,7 @@ fn raised(py: Python<'_>, exception: PyResult<Py<PyBaseException>>) -> PyErr {
 }
 
 /// What the way in refused.
-pub(crate) fn raise_door(py: Python<'_>, error: DoorError, voice: impl Into<Voice>) -> PyErr {
+pub(crate) fn raise_door<'a>(py: Python<'_>, error: DoorError, voice: impl Into<Voice<'a>>) -> PyErr {
     let voice = voice.into();
     match error {
         DoorError::Core(error) => raise(py, &error, voice),

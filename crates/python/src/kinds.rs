@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Optional(Box<Typed>),
     /// A sparse tensor of this element type.
     Sparse(DType),
+    /// Whatever numpy makes an array of: a callable's input.
+    Object,
     /// What Headway does not know.
     Unknown,
 }
@@ -54,6 +56,9 @@ impl Typed {
 }
 
 fn kind_of(words: &str) -> Option<Kind> {
+    if words == "object" {
+        return Some(Kind::Object);
+    }
     let (name, inner) = words.strip_suffix(')')?.split_once('(')?;
     Some(match name {
         "tensor" => Kind::Tensor(dtype_of(inner)?),

@@ -26,6 +26,8 @@ mod flags;
 mod flows;
 mod future;
 mod graveyard;
+#[cfg(target_os = "linux")]
+mod isolated;
 mod kinds;
 mod life;
 mod load_openvino;
@@ -39,6 +41,8 @@ mod prepared;
 mod profiler;
 mod pyfeed;
 mod run;
+#[cfg(target_os = "linux")]
+mod served;
 mod session;
 mod sparse;
 mod submit;
@@ -68,6 +72,9 @@ mod _core {
     use crate::flows::Flow;
     #[pymodule_export]
     use crate::future::InferenceFuture;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use crate::isolated::{lane_processes, load_isolated};
     #[pymodule_export]
     use crate::life::{exit, forked, usable_cores};
     #[pymodule_export]
@@ -84,6 +91,9 @@ mod _core {
     use crate::profiler::{Profiler, set_dynamic_options};
     #[pymodule_export]
     use crate::pyfeed::Lane;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use crate::served::ServedLane;
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

@@ -208,7 +208,8 @@ fn fed(py: Python<'_>, job: &Job) -> Option<Py<PyAny>> {
     }
 }
 
-fn engine_error(py: Python<'_>, engine: &str, exception: Py<PyAny>) -> Error {
+/// What an engine raised, as the error of its request.
+pub(crate) fn engine_error(py: Python<'_>, engine: &str, exception: Py<PyAny>) -> Error {
     let bound = exception.bind(py);
     let who = if engine == "python" { "the callable".to_owned() } else { format!("the {engine} engine") };
     let name = bound.get_type().name().map_or_else(|_| "exception".to_owned(), |name| name.to_string());

@@ -384,7 +384,7 @@ impl Session {
         let core = self.core(py)?;
         drain_graveyard(py);
         life::check(core.generation).map_err(|error| core.raise(py, &error))?;
-        describe::stats(py, &core.shared.stats())
+        describe::stats(py, &core)
     }
 
     /// True when a running request can be stopped, at least between two operators.

@@ -77,7 +77,14 @@ impl State {
             () => "idle",
         };
         let current = if slot.busy { now.saturating_sub(slot.since) } else { Duration::ZERO };
-        LaneStats { id: lane, state, runs: slot.runs, busy: slot.busy_time + current, worker: slot.worker }
+        LaneStats {
+            id: lane,
+            state,
+            runs: slot.runs,
+            busy: slot.busy_time + current,
+            running_for: slot.busy.then_some(current),
+            worker: slot.worker,
+        }
     }
 }
 
@@ -92,6 +99,8 @@ pub struct LaneStats {
     pub runs: u64,
     /// Time it was busy since the session's start.
     pub busy: Duration,
+    /// How long its engine has been busy with what it runs now.
+    pub running_for: Option<Duration>,
     /// False for a lane that only waiting callers use.
     pub worker: bool,
 }

@@ -49,7 +49,8 @@ pub fn drain_log() -> Vec<LogLine> {
     note.into_iter().chain(ring.lines.drain(..)).collect()
 }
 
-fn push(line: LogLine) {
+/// Adds a line.
+pub(crate) fn push(line: LogLine) {
     let mut ring = ring();
     if ring.lines.len() == KEPT {
         ring.lines.pop_front();

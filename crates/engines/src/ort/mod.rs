@@ -52,6 +52,7 @@ pub use self::devices::{DeviceProvider, EpDevice, HardwareDevice};
 pub use self::environment::{set_log_severity, set_shared_pool_sizes, set_thread_budget, thread_budget};
 pub use self::initializers::ExternalFile;
 pub use self::load_flag::LoadFlag;
+pub(crate) use self::log::push as log_line;
 pub use self::log::{LogLine, drain_log, log_waiting};
 pub use self::options::{SessionConfig, ThreadChoice, Threads};
 pub use self::providers::Provider;

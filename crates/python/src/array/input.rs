@@ -52,6 +52,37 @@ pub(crate) fn read_input(
     wanted.read(view, how, alloc)
 }
 
+/// Reads whatever numpy makes an array of, with the element type that it has.
+pub(crate) fn read_any(
+    object: &Bound<'_, PyAny>,
+    name: &str,
+    how: How,
+    alloc: Alloc<'_>,
+) -> Result<Value, DoorError> {
+    let py = object.py();
+    let own = match object.cast::<OrtValue>() {
+        Ok(value) => match value.get().held() {
+            Held::Tensor(tensor) => Some((object.clone(), tensor.dtype)),
+            _ => None,
+        },
+        Err(_) => {
+            let array = match ArrayView::of(object) {
+                Some(_) => object.clone(),
+                None => py.import("numpy")?.call_method1("asarray", (object,))?,
+            };
+            let dtype = ArrayView::of(&array).and_then(ArrayView::dtype);
+            dtype.map(|dtype| (array, dtype))
+        }
+    };
+    let Some((array, dtype)) = own else {
+        let kind = object.get_type();
+        return Err(bad_input(format!(
+            "input '{name}': expected an array of numbers or strings, got {kind}, which has no such elements"
+        )));
+    };
+    read_input(py, &array, &Wanted { name, dtype, dims: None }, how, alloc)
+}
+
 impl Wanted<'_> {
     #[inline]
     fn read(&self, view: ArrayView<'_, '_>, how: How, alloc: Alloc<'_>) -> Result<Value, DoorError> {

@@ -1,0 +1,172 @@
+//! The two ends of a mailbox against each other, and the session's end against nonsense.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use headway_core::engine::Job;
+use headway_core::error::{Error, ErrorKind};
+use headway_core::request::{Inputs, Wanted};
+use headway_core::value::{DType, Data, Dims, Memory, Tensor, Value, Values};
+
+use super::callee::Callee;
+use super::caller::Caller;
+use super::layout::{ANSWER, REPLY};
+use super::memory::SharedFile;
+use crate::pool::Pool;
+
+fn ends() -> (Caller, Callee) {
+    let caller = Caller::create().expect("memory");
+    let fd = caller.file().fd().try_clone_to_owned().expect("a descriptor");
+    let callee = Callee::new(SharedFile::received(fd), Duration::ZERO).expect("a mapping");
+    (caller, callee)
+}
+
+fn tensor(pool: &Arc<Pool>, bytes: &[u8]) -> Value {
+    let dims = Dims::from_slice(&[bytes.len() as i64]);
+    Value::Tensor(Tensor { dtype: DType::U8, dims, data: Data::Memory(pool.copy_memory(bytes)) })
+}
+
+fn job(values: impl IntoIterator<Item = Value>) -> Job {
+    let inputs = Inputs::Feeds(values.into_iter().collect());
+    Job { inputs, wanted: Wanted::All, options: None, result: None }
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let Value::Tensor(Tensor { data: Data::Memory(Memory { addr, len, .. }), .. }) = value else {
+        panic!("no plain tensor: {value:?}")
+    };
+    let from = std::ptr::with_exposed_provenance::<u8>(*addr);
+    // SAFETY: the value keeps its memory.
+    unsafe { std::slice::from_raw_parts(from, *len) }.to_vec()
+}
+
+/// Takes the request and gives its inputs back.
+fn echo(callee: &mut Callee) {
+    let batch = callee.next().expect("a request").expect("a good one");
+    let results = batch.jobs.into_iter().map(|job| match job.inputs {
+        Inputs::Feeds(values) => Ok(values),
+        Inputs::Binding(_) => Err(Error::new(ErrorKind::Engine, "a binding")),
+    });
+    callee.answer(results.collect(), None, || {});
+}
+
+#[test]
+fn what_goes_in_comes_out_whatever_its_size() {
+    let (mut caller, mut callee) = ends();
+    let pool = Pool::new(1 << 20);
+    for size in [0, 1, 1000, 70_000, 3_000_000, 5, 200_000] {
+        let given: Vec<u8> = (0..size).map(|n| (n * 7 % 251) as u8).collect();
+        let jobs = [job([tensor(&pool, &given), Value::None]), job([tensor(&pool, &[1, 2])])];
+        caller.send(None, &jobs).expect("sent");
+        echo(&mut callee);
+        let (results, refusal) = caller.receive(&pool).expect("an answer");
+        assert_eq!(refusal, None);
+        let values: Vec<Values> = results.into_iter().map(|one| one.expect("a result")).collect();
+        assert_eq!(bytes(&values[0][0]), given);
+        assert!(matches!(values[0][1], Value::None));
+        assert_eq!(bytes(&values[1][0]), [1, 2]);
+    }
+}
+
+#[test]
+fn answers_that_are_held_are_not_written_over() {
+    let (mut caller, mut callee) = ends();
+    let pool = Pool::new(1 << 20);
+    let mut held = Vec::new();
+    for number in 0..20_u8 {
+        caller.send(None, &[job([tensor(&pool, &vec![number; 100_000])])]).expect("sent");
+        echo(&mut callee);
+        let (mut results, _) = caller.receive(&pool).expect("an answer");
+        held.push(results.remove(0).expect("a result"));
+        if number % 3 == 0 {
+            held.remove(0);
+        }
+    }
+    drop((caller, callee));
+    for values in held {
+        let found = bytes(&values[0]);
+        assert!(found.iter().all(|&byte| byte == found[0]));
+    }
+}
+
+#[test]
+fn inputs_that_are_kept_are_not_written_over() {
+    let (mut caller, mut callee) = ends();
+    let pool = Pool::new(1 << 20);
+    let mut kept = Vec::new();
+    for number in 0..5_u8 {
+        caller.send(None, &[job([tensor(&pool, &[number; 100])])]).expect("sent");
+        kept.push(callee.next().expect("a request").expect("a good one"));
+        callee.answer(vec![Ok(Values::new())], None, || {});
+        caller.receive(&pool).expect("an answer");
+    }
+    for (number, batch) in kept.iter().enumerate() {
+        let Inputs::Feeds(values) = &batch.jobs[0].inputs else { panic!("no feeds") };
+        assert_eq!(bytes(&values[0]), [number as u8; 100]);
+    }
+}
+
+#[test]
+fn opaque_values_are_refused_before_anything_is_sent() {
+    let (mut caller, mut callee) = ends();
+    let pool = Pool::new(1 << 20);
+    let opaque = Value::Opaque(Arc::new(()));
+    let refused = caller.send(None, &[job([opaque])]).expect_err("refused");
+    assert_eq!(refused.kind, ErrorKind::Input);
+    caller.send(None, &[job([tensor(&pool, &[9])])]).expect("sent");
+    echo(&mut callee);
+    assert!(caller.receive(&pool).is_ok());
+}
+
+/// A process may write anything anywhere in the memory that it shares: the session's end gives an error or some values,
+/// and never reads outside.
+#[test]
+fn nonsense_is_an_error_and_nothing_worse() {
+    let (mut caller, mut callee) = ends();
+    let pool = Pool::new(1 << 20);
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let (mut good, mut bad) = (0, 0);
+    for _ in 0..3_000 {
+        caller.send(None, &[job([tensor(&pool, &[1; 300]), tensor(&pool, &[2; 70_000])])]).expect("sent");
+        echo(&mut callee);
+        let header = Arc::clone(caller.header());
+        let at = |word: u64| ANSWER + 8 * (word % 6) as usize;
+        if random() % 3 == 0 {
+            let word = header.word64(at(random()));
+            let now = word.load(Ordering::Relaxed);
+            let wrong =
+                [random(), random() % 9, now ^ (1 << (random() % 64)), now.wrapping_add(64), u64::MAX];
+            word.store(wrong[(random() % 5) as usize], Ordering::Relaxed);
+        } else {
+            // Somewhere in the table itself.
+            let offset = header.word64(ANSWER).load(Ordering::Relaxed);
+            let len = header.word64(ANSWER + 8).load(Ordering::Relaxed);
+            let map = caller.file().map(super::memory::Span { offset, len }).expect("the answer's span");
+            let wrong = [random(), random() % 30, u64::MAX, 1 << (random() % 64)];
+            map.write(8 * (random() % 24) as usize, &wrong[(random() % 4) as usize].to_le_bytes());
+        }
+        match caller.receive(&pool) {
+            Ok((results, _)) => {
+                good += 1;
+                for value in results.into_iter().flatten().flatten() {
+                    if matches!(&value, Value::Tensor(Tensor { data: Data::Memory(_), .. })) {
+                        bytes(&value);
+                    }
+                }
+            }
+            Err(error) => {
+                bad += 1;
+                assert_eq!(error.kind, ErrorKind::Engine);
+            }
+        }
+        assert!(header.word32(REPLY).load(Ordering::Relaxed) > 0);
+    }
+    assert!(good > 100 && bad > 100, "{good} good, {bad} bad");
+}

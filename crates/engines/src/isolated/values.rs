@@ -1,0 +1,166 @@
+//! Values in shared memory: a table that says what they are, and their elements in one stretch behind it.
+
+use std::mem::size_of;
+
+use headway_core::error::{Error, ErrorKind};
+use headway_core::value::{DType, Data, Dims, Memory, Owner, Tensor, Value, Values};
+
+use super::memory::Map;
+use super::wire::{Reader, Writer, garbled};
+
+/// Elements start at multiples of this, as the pools' blocks do.
+const ALIGN: usize = 64;
+
+/// An address for no bytes.
+const NOWHERE: usize = ALIGN;
+
+const NONE: u64 = 0;
+const TENSOR: u64 = 1;
+
+/// The next place where elements may start.
+pub(super) fn aligned(at: usize) -> usize {
+    at.next_multiple_of(ALIGN)
+}
+
+/// Elements to be written behind a table that is still being made.
+#[derive(Default)]
+pub(super) struct Payload<'a> {
+    pieces: Vec<(usize, &'a Data)>,
+    pub(super) len: usize,
+}
+
+impl<'a> Payload<'a> {
+    fn push(&mut self, data: &'a Data) -> (usize, usize) {
+        let (at, len) = (aligned(self.len), byte_len(data));
+        if len > 0 {
+            self.pieces.push((at, data));
+            self.len = at + len;
+        }
+        (at, len)
+    }
+
+    /// Writes the elements, the first at `base`.
+    ///
+    /// # Safety
+    /// The values' memory is readable for the length of this call.
+    pub(super) unsafe fn write(&self, map: &Map, base: usize) {
+        for &(at, data) in &self.pieces {
+            match data {
+                // SAFETY: the caller's promise.
+                Data::Memory(memory) => unsafe { map.write_from(base + at, memory.addr, memory.len) },
+                Data::Strings(strings) => write_strings(map, base + at, strings),
+            }
+        }
+    }
+}
+
+fn byte_len(data: &Data) -> usize {
+    match data {
+        Data::Memory(memory) => memory.len,
+        Data::Strings(strings) => strings.iter().map(|one| size_of::<u64>() + one.len()).sum(),
+    }
+}
+
+fn write_strings(map: &Map, mut at: usize, strings: &[Box<str>]) {
+    for one in strings {
+        map.write(at, &(one.len() as u64).to_le_bytes());
+        map.write(at + size_of::<u64>(), one.as_bytes());
+        at += size_of::<u64>() + one.len();
+    }
+}
+
+/// Adds a value. `name` is whose, for what is wrong with it.
+pub(super) fn put<'a>(
+    row: &mut Writer,
+    payload: &mut Payload<'a>,
+    value: &'a Value,
+    name: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    match value {
+        Value::None => row.word(NONE),
+        Value::Tensor(tensor) => {
+            row.word(TENSOR);
+            row.word(tensor.dtype as i32 as u64);
+            row.list(&tensor.dims, |row, &dim| row.signed(dim));
+            let (at, len) = payload.push(&tensor.data);
+            row.word(at as u64);
+            row.word(len as u64);
+        }
+        Value::Opaque(_) => {
+            let text = format!(
+                "{} is no tensor: isolation=\"process\" carries tensors only; use isolation=\"thread\" for this model",
+                name()
+            );
+            return Err(Error::new(ErrorKind::Input, text));
+        }
+    }
+    Ok(())
+}
+
+/// Where values are read from.
+pub(super) struct From<'a> {
+    /// The span that holds them.
+    pub(super) map: &'a Map,
+    /// Where their elements start in it, and how far they reach.
+    pub(super) base: usize,
+    pub(super) len: usize,
+    /// What a tensor's elements become.
+    pub(super) take: &'a dyn Fn(usize, usize) -> Option<Memory>,
+}
+
+/// Memory that lies where it lies, kept by `owner`.
+pub(super) fn in_place(map: &Map, owner: &Owner) -> impl Fn(usize, usize) -> Option<Memory> {
+    |at, len| Some(Memory { addr: map.addr(at), len, owner: Some(Owner::clone(owner)) })
+}
+
+/// Reads one value. Nothing that the table says is believed.
+pub(super) fn get(row: &mut Reader<'_>, from: &From<'_>) -> Result<Value, Error> {
+    match row.word()? {
+        NONE => return Ok(Value::None),
+        TENSOR => {}
+        _ => return Err(garbled("a kind of value that does not exist")),
+    }
+    let code = i32::try_from(row.word()?).ok();
+    let dtype =
+        code.and_then(DType::from_onnx).ok_or_else(|| garbled("an element type that does not exist"))?;
+    let dims = Dims::from_vec(row.list(Reader::signed)?);
+    let (at, len) = (row.size()?, row.size()?);
+    let count = count(&dims).ok_or_else(|| garbled("dimensions that no tensor has"))?;
+    let inside = at.checked_add(len).is_some_and(|end| end <= from.len) && at.is_multiple_of(ALIGN);
+    if !inside {
+        return Err(garbled("elements outside the lane's memory"));
+    }
+    let data = if dtype == DType::String {
+        let blob =
+            from.map.read(from.base + at, len).ok_or_else(|| garbled("strings outside the lane's memory"))?;
+        Data::Strings(strings(&blob, count)?.into())
+    } else if len != count.checked_mul(dtype.bits()).map_or(usize::MAX, |bits| bits.div_ceil(8)) {
+        return Err(garbled("a tensor of another length than its dimensions say"));
+    } else if len == 0 {
+        Data::Memory(Memory { addr: NOWHERE, len, owner: None })
+    } else {
+        let memory = (from.take)(from.base + at, len);
+        Data::Memory(memory.ok_or_else(|| {
+            Error::new(ErrorKind::Engine, format!("there is no memory for {len} bytes of an output"))
+        })?)
+    };
+    Ok(Value::Tensor(Tensor { dtype, dims, data }))
+}
+
+fn count(dims: &[i64]) -> Option<usize> {
+    dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(usize::try_from(dim).ok()?))
+}
+
+fn strings(blob: &[u8], count: usize) -> Result<Vec<Box<str>>, Error> {
+    let mut row = Reader::new(blob);
+    let mut list = Vec::with_capacity(count.min(blob.len() / size_of::<u64>()));
+    for _ in 0..count {
+        list.push(row.text()?.into_boxed_str());
+    }
+    Ok(list)
+}
+
+/// Reads as many values as the table says.
+pub(super) fn get_all(row: &mut Reader<'_>, from: &From<'_>) -> Result<Values, Error> {
+    Ok(Values::from_vec(row.list(|row| get(row, from))?))
+}
