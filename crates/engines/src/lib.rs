@@ -7,6 +7,7 @@
 //! - `library`: opens an engine's dynamic library, for the rest of the process's life.
 //! - [`ort`]: ONNX Runtime through its C table. Its CPU memory comes from the lane's pool, so that an output is a
 //!   block that can outlive the run, the session, and the thread.
+//! - [`rknn`]: Rockchip's NPUs through `librknnrt.so`.
 //! - [`fake`]: an engine without a model, steered by hand; for tests and measurements.
 //!
 //! Every engine is a `headway_core::engine::Engine`: the flow knows nothing else of it.
@@ -15,4 +16,5 @@ pub mod fake;
 mod library;
 pub mod ort;
 pub mod pool;
+pub mod rknn;
 mod trim;

@@ -34,7 +34,11 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn native(engine: Arc<dyn Engine>, clock: Option<Py<ManualClock>>, read: RunOptionsReader) -> Self {
+    pub(crate) fn native(
+        engine: Arc<dyn Engine>,
+        clock: Option<Py<ManualClock>>,
+        read: RunOptionsReader,
+    ) -> Self {
         Model {
             info: engine.info().clone(),
             name: engine.name(),
