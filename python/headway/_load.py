@@ -16,7 +16,9 @@ _BY_SUFFIX = {
     ".rknn": "rknn",
 }
 #: Engines with a module of the same name in `headway._engines`.
-_HERE = ("onnxruntime", "python")
+_HERE = ("onnxruntime", "python", "rknn")
+#: How the bytes of a model begin. RKNX is none that can be run here; its engine says so.
+_BY_MAGIC = {b"RKNN": "rknn", b"RKNX": "rknn"}
 
 
 def source_of(given: object, engine: str | None) -> Source:
@@ -25,7 +27,7 @@ def source_of(given: object, engine: str | None) -> Source:
         # A fake engine of headway.testing brings its own model.
         return Source("fake", given, "fake")
     if isinstance(given, bytes):
-        found, label = "onnxruntime", f"{len(given)} bytes"
+        found, label = _BY_MAGIC.get(given[:4], "onnxruntime"), f"{len(given)} bytes"
     elif isinstance(given, str | os.PathLike):
         path = os.fspath(given)
         if not isinstance(path, str):

@@ -69,7 +69,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             ``CPUExecutionProvider`` is a preference list: what is missing is warned about once and listed in
             ``providers_report``. Without CPU in it, a missing provider raises LoadError.
         provider_options: One dict for each provider.
-        engine: ``"onnxruntime"`` or ``"python"``; None chooses by the file.
+        engine: ``"onnxruntime"``, ``"rknn"`` or ``"python"``; None chooses by the file.
         inputs: A callable's input names.
         outputs: A callable's output names.
         hint: ``"latency"``: one request uses all usable cores. ``"throughput"``: one lane per usable core, one
@@ -184,6 +184,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             submit_timeout=submit_timeout,
             on_drop=on_drop,
             batching=None if batching is None else batching._native(),
+            placement=loaded.placement,
+            run_timeout=loaded.run_timeout,
         )
         if self._engine == "python":
             self._start_lanes(path_or_bytes)
@@ -257,7 +259,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
 
     def stats(self) -> Stats:
         """Counters, lanes and times, taken in one look."""
-        return stats_from(self._stats(), self._threads)
+        return stats_from(self._stats(), self._threads, self._loaded.places)
 
     def __repr__(self) -> str:
         device = f"{self._engine}/{self._loaded.device}" if hasattr(self, "_loaded") else "?"

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) on_drop: Mutex<Option<Py<PyAny>>>,
     /// Along which axes requests are joined, where they are.
     pub(crate) batch_axes: Option<BatchAxes>,
+    /// A run may not return: the thread that waits for an answer never runs the engine itself.
+    pub(crate) watched: bool,
 }
 
 /// A session's insides. Dropped only by threads that hold the GIL.

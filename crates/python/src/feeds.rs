@@ -2,13 +2,13 @@
 
 use headway_core::engine::{Dim, ModelInfo, NodeInfo, ValueType};
 use headway_core::request::Wanted as WantedOutputs;
-use headway_core::value::{Value, Values};
+use headway_core::value::{DType, Value, Values};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString, PyTuple};
 use smallvec::SmallVec;
 
-use crate::array::{Alloc, How, Wanted, is_array, read_input};
+use crate::array::{Alloc, How, Wanted, element_of, is_array, read_input};
 use crate::composite_in;
 use crate::errors_in::{DoorError, bad_input, invalid_argument};
 use crate::kinds::Typed;
@@ -30,6 +30,8 @@ pub(crate) struct FeedNames {
     outputs: Vec<Py<PyString>>,
     /// Pairs of dimensions that must be equal within one request.
     shared: Vec<SharedDim>,
+    /// Element types that the engine takes for any tensor, and converts.
+    converts: Vec<DType>,
 }
 
 /// Two places where the model writes the same symbolic dimension.
@@ -56,8 +58,18 @@ impl FeedNames {
             outputs: info.outputs.iter().map(intern).collect(),
             shared: shared_dims(&nodes),
             typed: nodes.iter().map(typed).collect(),
+            converts: info.converts.clone(),
             nodes,
         }
+    }
+
+    /// The element type of what was given, where the engine converts from it.
+    #[inline]
+    fn converted(&self, object: &Bound<'_, PyAny>) -> Option<DType> {
+        if self.converts.is_empty() {
+            return None;
+        }
+        element_of(object).filter(|dtype| self.converts.contains(dtype))
     }
 
     /// True for an input that every feed must have.
@@ -134,7 +146,10 @@ pub(crate) fn read_feeds(
     let mut values = Values::with_capacity(found.len());
     for (object, (node, typed)) in found.iter().zip(names.nodes.iter().zip(&names.typed)) {
         values.push(match object {
-            Some(object) => read_one(py, object, node, typed.as_ref(), how, alloc)?,
+            Some(object) => {
+                let dtype = names.converted(object);
+                read_one(py, object, node, typed.as_ref(), dtype, how, alloc)?
+            }
             None => Value::None,
         });
     }
@@ -148,6 +163,7 @@ fn read_one(
     object: &Bound<'_, PyAny>,
     node: &NodeInfo,
     typed: Option<&Typed>,
+    converted: Option<DType>,
     how: How,
     alloc: Alloc<'_>,
 ) -> Result<Value, DoorError> {
@@ -157,7 +173,8 @@ fn read_one(
     let name = node.name.as_str();
     match (&node.kind, typed) {
         (ValueType::Tensor(dtype, dims), None) => {
-            read_input(py, object, &Wanted { name, dtype: *dtype, dims: dims.as_deref() }, how, alloc)
+            let dtype = converted.unwrap_or(*dtype);
+            read_input(py, object, &Wanted { name, dtype, dims: dims.as_deref() }, how, alloc)
         }
         (_, Some(typed)) => composite_in::read(object, name, typed, how, alloc),
         (ValueType::Other(words), None) => {

@@ -28,6 +28,7 @@ mod future;
 mod graveyard;
 mod kinds;
 mod life;
+mod load_rknn;
 mod model;
 mod once;
 mod options;
@@ -68,6 +69,8 @@ mod _core {
     use crate::future::InferenceFuture;
     #[pymodule_export]
     use crate::life::{exit, forked, usable_cores};
+    #[pymodule_export]
+    use crate::load_rknn::{load_rknn, rknn_perf_detail};
     #[pymodule_export]
     use crate::model::Model;
     #[pymodule_export]

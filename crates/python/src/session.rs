@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use headway_core::batch::Limits;
 use headway_core::error::Error;
+use headway_core::placement::Placement;
 use headway_core::runtime::Shared;
 use headway_core::state::{Config, FlowConfig, Manner};
 use headway_core::timer;
@@ -56,6 +57,11 @@ impl Session {
     }
 }
 
+fn placed(cores: Vec<usize>, schedule: Vec<usize>, pinned: bool) -> PyResult<Arc<Placement>> {
+    let placement = Placement::new(cores, schedule, pinned);
+    placement.map(Arc::new).ok_or_else(|| PyValueError::new_err("schedule: every core needs a lane"))
+}
+
 #[pymethods]
 impl Session {
     #[new]
@@ -65,7 +71,7 @@ impl Session {
     }
 
     /// Builds the flow on a loaded model.
-    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop, batching=None))]
+    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop, batching=None, placement=None, run_timeout=None))]
     #[allow(clippy::too_many_arguments)]
     fn _open(
         &self,
@@ -84,6 +90,8 @@ impl Session {
         submit_timeout: Option<f64>,
         on_drop: Option<Py<PyAny>>,
         batching: Option<(u32, f64, batching::Given)>,
+        placement: Option<(Vec<usize>, Vec<usize>, bool)>,
+        run_timeout: Option<f64>,
     ) -> PyResult<()> {
         let _inside = life::inside(py);
         life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
@@ -98,6 +106,9 @@ impl Session {
         let limits = batching.map(|(max_size, max_delay, _)| {
             Deadline::seconds(max_delay).map(|max_delay| Limits { max_size, max_delay })
         });
+        let placement =
+            placement.map(|(cores, schedule, pinned)| placed(cores, schedule, pinned)).transpose()?;
+        let run_timeout = run_timeout.map(Deadline::seconds).transpose()?;
         let config = Config {
             workers,
             caller_lanes,
@@ -109,6 +120,8 @@ impl Session {
             max_batch: 1,
             batching: limits.transpose()?,
             spin,
+            placement,
+            run_timeout,
         };
         let engine = model.take();
         let kind =
@@ -122,6 +135,7 @@ impl Session {
             submit_timeout: submit_timeout.map(Deadline::seconds).transpose()?,
             on_drop: Mutex::new(on_drop),
             batch_axes,
+            watched: run_timeout.is_some(),
         };
         let raise = |error: Error| errors::raise(py, &error, model.name);
         let shared = Shared::new(config, engine, model.clock()).map_err(raise)?;

@@ -170,6 +170,7 @@ impl State {
         let lane = &mut self.lanes[work.lane];
         lane.engine = work.engine.take();
         lane.busy = false;
+        lane.hung = false;
         lane.runs += 1;
         let since = lane.since;
         let took = now.saturating_sub(since);

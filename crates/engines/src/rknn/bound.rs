@@ -4,6 +4,7 @@
 //! is, and the next request is written to another; a buffer comes back when its array has gone.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use headway_core::error::{Error, ErrorKind};
 use headway_core::value::{DType, Memory, Values};
@@ -163,7 +164,10 @@ impl BoundOutput {
 
 /// Nobody but the ring holds it.
 fn is_free(memory: &Arc<NpuMemory>) -> bool {
-    Arc::strong_count(memory) == 1
+    let free = Arc::strong_count(memory) == 1;
+    // What its last holder read is read before the NPU writes to it again.
+    fence(Ordering::Acquire);
+    free
 }
 
 fn swap((plain, native): (usize, usize)) -> (usize, usize) {

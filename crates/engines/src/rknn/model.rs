@@ -71,23 +71,23 @@ impl Plans {
     pub(super) fn shape_set(&self, fed: &[&[i64]]) -> Result<usize, Error> {
         let sets = self.inputs.iter().map(|plan| plan.shapes.len()).max().unwrap_or(1);
         let fits = |set: usize| self.inputs.iter().zip(fed).all(|(plan, dims)| same(&plan.shape(set), dims));
-        (0..sets).find(|&set| fits(set)).ok_or_else(|| {
-            let (at, plan) = self
-                .inputs
-                .iter()
-                .enumerate()
-                .find(|(at, plan)| !(0..sets).any(|set| same(&plan.shape(set), fed[*at])))
-                .unwrap_or((0, &self.inputs[0]));
-            let known: Vec<_> = (0..plan.shapes.len()).map(|set| format!("{:?}", plan.shape(set))).collect();
-            let message = format!(
-                "input {:?}: expected the shape {}, got {:?}{}",
-                plan.attr.name,
-                known.join(" or "),
-                fed[at],
-                if self.dynamic { "; the shapes of all inputs must come from the same set" } else { "" },
-            );
-            Error::new(ErrorKind::Input, message)
-        })
+        (0..sets).find(|&set| fits(set)).ok_or_else(|| self.wrong_shape(fed, sets))
+    }
+
+    #[cold]
+    fn wrong_shape(&self, fed: &[&[i64]], sets: usize) -> Error {
+        let stray = |(plan, dims): &(&InputPlan, &&[i64])| !(0..sets).any(|set| same(&plan.shape(set), dims));
+        let message = match self.inputs.iter().zip(fed).find(stray) {
+            Some((plan, dims)) => {
+                let known: Vec<_> =
+                    (0..plan.shapes.len()).map(|set| format!("{:?}", plan.shape(set))).collect();
+                format!("input {:?}: expected the shape {}, got {dims:?}", plan.attr.name, known.join(" or "))
+            }
+            None => format!(
+                "the shapes {fed:?} do not belong together: those of all inputs must come from one set"
+            ),
+        };
+        Error::new(ErrorKind::Input, message)
     }
 
     /// What callers see.
