@@ -1,0 +1,85 @@
+//! The engines that the conformance suite is asked of. A new engine is one more [`Subject`] in [`subjects`].
+
+use std::sync::Arc;
+
+use headway_core::engine::{Control, Engine};
+use headway_engines::fake::{FakeConfig, FakeEngine};
+use headway_engines::ort::OrtEngine;
+
+use super::load;
+
+/// What a request says that its terminate flag ended.
+pub(crate) struct Terminated {
+    /// The engine's code.
+    pub(crate) code: i32,
+    /// Words of its message.
+    pub(crate) words: &'static str,
+}
+
+/// An engine that can run small models of floats.
+pub(crate) trait Subject {
+    /// A model of one float input and one output that equals it.
+    fn echo(&self) -> Box<dyn Engine>;
+
+    /// Shapes that the echo takes; tests go through them in turn. The default is for a model of any length.
+    fn shapes(&self) -> Vec<Vec<i64>> {
+        (1..=40).map(|len| vec![len]).collect()
+    }
+
+    /// A model that multiplies two inputs of shape [1, 3] and refuses any other; `None` where the engine has no shapes.
+    fn product(&self) -> Option<Box<dyn Engine>>;
+
+    /// Run options of one request; `None` where the engine has none.
+    fn run_options(&self, _engine: &dyn Engine) -> Option<Arc<dyn Control>> {
+        None
+    }
+
+    /// How a terminated request ends; `None` where requests cannot be stopped.
+    fn terminated(&self) -> Option<Terminated>;
+}
+
+/// Every engine.
+pub(crate) fn subjects() -> Vec<Box<dyn Subject>> {
+    vec![Box::new(Fake), Box::new(OnnxRuntime)]
+}
+
+struct Fake;
+
+impl Subject for Fake {
+    fn echo(&self) -> Box<dyn Engine> {
+        Box::new(FakeEngine::new(FakeConfig::default()))
+    }
+
+    fn product(&self) -> Option<Box<dyn Engine>> {
+        None
+    }
+
+    fn run_options(&self, engine: &dyn Engine) -> Option<Arc<dyn Control>> {
+        Some(engine.as_any().downcast_ref::<FakeEngine>()?.run_options())
+    }
+
+    fn terminated(&self) -> Option<Terminated> {
+        Some(Terminated { code: 1, words: "terminate flag" })
+    }
+}
+
+struct OnnxRuntime;
+
+impl Subject for OnnxRuntime {
+    fn echo(&self) -> Box<dyn Engine> {
+        Box::new(load("identity_float"))
+    }
+
+    fn product(&self) -> Option<Box<dyn Engine>> {
+        Some(Box::new(load("mul")))
+    }
+
+    fn run_options(&self, engine: &dyn Engine) -> Option<Arc<dyn Control>> {
+        let engine = engine.as_any().downcast_ref::<OrtEngine>()?;
+        Some(engine.run_options(&Default::default()).expect("run options"))
+    }
+
+    fn terminated(&self) -> Option<Terminated> {
+        Some(Terminated { code: 1, words: "terminate flag" })
+    }
+}
