@@ -36,7 +36,7 @@ impl Model {
                 options.config.intra_op_num_threads = Some(1);
                 Some(OrtEngine::load(options).ok()?)
             }
-            "identity" | "add" | "scale" => None,
+            "identity" | "add" | "mul" | "scale" => None,
             _ => return None,
         };
         Some(Model { description, engine })
@@ -62,6 +62,17 @@ impl Model {
                     sum.values.iter_mut().zip(&input.values).for_each(|(sum, value)| *sum += value);
                 }
                 Some(vec![sum])
+            }
+            "mul" => {
+                let mut product = same(&inputs[0]);
+                for input in &inputs[1..] {
+                    product
+                        .values
+                        .iter_mut()
+                        .zip(&input.values)
+                        .for_each(|(product, value)| *product *= value);
+                }
+                Some(vec![product])
             }
             _ => self.run_onnx(lane?.as_mut(), inputs),
         }

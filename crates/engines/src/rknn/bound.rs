@@ -23,6 +23,8 @@ use crate::pool::Pool;
 pub(super) struct Bound {
     inputs: Vec<BoundInput>,
     outputs: Vec<BoundOutput>,
+    /// Buffers of former shapes that callers hold. Freed by the lane: on a caller's thread it might be inside the context.
+    retired: Vec<Arc<NpuMemory>>,
 }
 
 struct BoundInput {
@@ -70,7 +72,13 @@ impl Bound {
             }
             Ok(BoundOutput { raw, native, places, ring, now: 0, as_it_is })
         });
-        Ok(Bound { inputs, outputs: outputs.collect::<Result<_, Error>>()? })
+        Ok(Bound { inputs, outputs: outputs.collect::<Result<_, Error>>()?, retired: Vec::new() })
+    }
+
+    /// Takes over what callers hold of the memory that this one replaces.
+    pub(super) fn replace(&mut self, old: Bound) {
+        let rings = old.outputs.into_iter().flat_map(|output| output.ring);
+        self.retired.extend(old.retired.into_iter().chain(rings).filter(|memory| !is_free(memory)));
     }
 
     /// Runs one request through the bound memory.
@@ -86,6 +94,7 @@ impl Bound {
         fed: &[Fed<'_>],
         wanted: &[usize],
     ) -> Result<Values, Error> {
+        self.retired.retain(|memory| !is_free(memory));
         for (bound, input) in self.inputs.iter().zip(fed) {
             // SAFETY: the caller's promise; `bind` looked at the size of the memory.
             unsafe { bound.fill(input) };

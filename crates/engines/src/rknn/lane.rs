@@ -118,8 +118,16 @@ impl Ready {
         check(ErrorKind::Engine, "rknn_set_input_shapes", code)?;
         let outputs = loaded.plans.outputs.len() as u32;
         self.outputs = self.context.attrs(query::CURRENT_OUTPUT_ATTR, outputs, "output")?;
-        if self.bound.is_some() {
-            self.bound = Some(Bound::new(loaded, &self.context, &self.outputs, set, true)?);
+        if let Some(old) = self.bound.take() {
+            let fresh = Bound::new(loaded, &self.context, &self.outputs, set, true);
+            let keep = match fresh {
+                Ok(fresh) => self.bound.insert(fresh),
+                Err(error) => {
+                    self.bound = Some(old);
+                    return Err(error);
+                }
+            };
+            keep.replace(old);
         }
         self.set = set;
         Ok(())

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses a part of it
 
 mod library;
+pub(crate) mod rknn;
 pub(crate) mod subjects;
 
 use std::sync::Arc;
