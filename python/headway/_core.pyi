@@ -690,7 +690,6 @@ class IOBinding:
     def clear_binding_outputs(self) -> None:
         """Bind no output any more."""
 
-@final
 def load_rknn(
     model: str | bytes | os.PathLike[str],
     *,
@@ -722,6 +721,7 @@ def load_rknn(
 def rknn_perf_detail(session: Session) -> str | None:
     """Times of every layer of the session's last run, as the runtime writes them; None without ``perf=True``."""
 
+@final
 class Model:
     """A loaded engine on its way into one session, which takes it out."""
 

@@ -149,7 +149,8 @@ def stats_from(raw: Mapping[str, Any], threads: ThreadStats, places: Sequence[st
     """The record of what the native core counted."""
     values = dict(raw)
     values["lanes"] = tuple(
-        LaneStats(**lane, place=places[at] if at < len(places) else "") for at, lane in enumerate(values["lanes"])
+        LaneStats(**lane, place=places[at] if at < len(places) else "")
+        for at, lane in enumerate(values["lanes"])
     )
     for name in ("queue", "run", "delivery", "total"):
         values[name] = Histogram(**values[name])

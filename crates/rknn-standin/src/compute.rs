@@ -36,7 +36,7 @@ impl Model {
                 options.config.intra_op_num_threads = Some(1);
                 Some(OrtEngine::load(options).ok()?)
             }
-            "identity" | "add" | "mul" | "scale" => None,
+            "identity" | "add" | "mul" | "scale" | "head" => None,
             _ => return None,
         };
         Some(Model { description, engine })
@@ -52,6 +52,13 @@ impl Model {
         let outputs = self.description.outputs.len();
         match self.description.op.as_str() {
             "identity" => Some((0..outputs).map(|at| same(&inputs[at % inputs.len()])).collect()),
+            "head" => {
+                // As many of the first numbers as the output has.
+                let output = &self.description.outputs[0];
+                let count: u32 = output.dims.iter().product();
+                let values = inputs[0].values.iter().copied().take(count as usize).collect();
+                Some(vec![Reals { dims: output.dims.clone(), values }])
+            }
             "scale" => {
                 let scaled = inputs[0].values.iter().map(|value| value * self.description.factor).collect();
                 Some(vec![Reals { dims: inputs[0].dims.clone(), values: scaled }])

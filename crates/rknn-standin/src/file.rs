@@ -14,7 +14,7 @@ struct Outer {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// `identity`, `add`, `mul`, `scale` or `onnx`.
+    /// `identity`, `add`, `mul`, `scale`, `head` or `onnx`.
     pub op: String,
     #[serde(default = "one")]
     pub factor: f64,

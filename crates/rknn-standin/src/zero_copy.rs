@@ -87,7 +87,10 @@ pub unsafe extern "C" fn rknn_set_io_mem(id: u64, memory: *mut TensorMem, attr: 
             views.into_iter().filter_map(|view| inside.attr(side, at as u32, view, inner.set)).find(like);
         let known = known.ok_or(PARAM_INVALID)?;
         let kind = Kind::of(attr.kind).ok_or(PARAM_INVALID)?;
-        if attr.pass_through != 0 && attr.kind != known.kind {
+        // What is passed through must be as it is stored; what is converted must have an order that people know.
+        if (attr.pass_through != 0 && attr.kind != known.kind)
+            || (attr.pass_through == 0 && attr.fmt == NC1HWC2)
+        {
             return Err(PARAM_INVALID);
         }
         let own = Kind::of(known.kind).map_or(1, Kind::bytes);

@@ -57,9 +57,11 @@ def load(asked: Asked) -> Loaded:
     if pin and lanes.schedule is None:
         raise ValueError("pin: only a schedule can be pinned; give schedule=[0, 1, 2] as well")
     timeout = options.take("run_timeout", None)
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0):
+    if timeout is not None and (
+        isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0
+    ):
         raise ValueError(f"run_timeout: expected seconds above 0, or None, got {timeout!r}")
-    native = {
+    native: dict[str, Any] = {
         "library": options.path("library"),
         "layout": options.word("layout", "nchw", _LAYOUTS),
         "outputs": options.word("outputs", "float32", {"float32": "float32", "native": "native"}),

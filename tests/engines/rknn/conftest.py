@@ -40,7 +40,9 @@ def open_session(standin: StandIn) -> Iterator[Open]:
     """Makes sessions on the stand-in, and closes them."""
     made: list[headway.InferenceSession] = []
 
-    def make(model: Any, *, session: dict[str, Any] | None = None, **options: Any) -> headway.InferenceSession:
+    def make(
+        model: Any, *, session: dict[str, Any] | None = None, **options: Any
+    ) -> headway.InferenceSession:
         engine_options = {"library": standin.path, **options}
         made.append(headway.InferenceSession(model, engine_options=engine_options, **(session or {})))
         return made[-1]

@@ -130,7 +130,11 @@ def test_lanes(open_session: Open, options: dict[str, Any], expected: list[str])
         ({"run_timeout": 0}, ValueError, "run_timeout"),
         ({"share_weights": "other"}, ValueError, "share_weights: expected an InferenceSession"),
         ({"custom_ops": ["a.so", "a.so"]}, ValueError, "the same library twice"),
-        ({"custom_ops": ["nowhere.so"]}, headway.LoadError, "custom_ops cannot be loaded\n  nowhere.so: no such file"),
+        (
+            {"custom_ops": ["nowhere.so"]},
+            headway.LoadError,
+            "custom_ops cannot be loaded\n  nowhere.so: no such file",
+        ),
         ({"shedule": [0]}, TypeError, "the rknn engine has no shedule; it has buffers, custom_ops"),
         ({"session": {"workers": 2}, "schedule": [0, 1, 2]}, ValueError, "the schedule gives 3 lanes"),
         ({"session": {"providers": ["CPUExecutionProvider"]}}, ValueError, "RKNPU2ExecutionProvider"),
@@ -147,7 +151,9 @@ def test_wrong_options_load_nothing(
 @pytest.mark.parametrize("options", [{"schedule": [0, 1, 2]}, {"tp_mode": "all"}, {"schedule": [0]}])
 def test_a_chip_with_one_core(open_session: Open, standin: StandIn, options: dict[str, Any]) -> None:
     standin.control(cores=[1.0])
-    with pytest.raises(headway.LoadError, match=r"rknn_set_core_mask failed: RKNN_ERR_TARGET_PLATFORM_UNMATCH"):
+    with pytest.raises(
+        headway.LoadError, match=r"rknn_set_core_mask failed: RKNN_ERR_TARGET_PLATFORM_UNMATCH"
+    ):
         open_session(echo(), **options)
     assert standin.stats()["contexts"] == 0
     np.testing.assert_array_equal(open_session(echo()).run(None, [X])[0], X)
@@ -155,7 +161,9 @@ def test_a_chip_with_one_core(open_session: Open, standin: StandIn, options: dic
 
 def test_a_chip_with_two_cores(open_session: Open, standin: StandIn) -> None:
     standin.control(cores=[1.0, 1.0])
-    with pytest.raises(headway.LoadError, match=r"core 2: rknn_set_core_mask failed: .*RK3588 has cores 0 to 2"):
+    with pytest.raises(
+        headway.LoadError, match=r"core 2: rknn_set_core_mask failed: .*RK3588 has cores 0 to 2"
+    ):
         open_session(echo(), schedule=[0, 1, 2])
     assert standin.stats()["contexts"] == 0
 
@@ -229,18 +237,24 @@ def without(standin: StandIn, folder: Path, *functions: str) -> Path:
 
 
 def test_runtimes_of_small_chips(standin: StandIn, tmp_path: Path) -> None:
-    missing = ("rknn_inputs_set", "rknn_outputs_get", "rknn_outputs_release", "rknn_dup_context", "rknn_set_core_mask")
+    missing = (
+        "rknn_inputs_set",
+        "rknn_outputs_get",
+        "rknn_outputs_release",
+        "rknn_dup_context",
+        "rknn_set_core_mask",
+    )
     path = without(standin, tmp_path, *missing)
     with headway.InferenceSession(echo(), workers=2, engine_options={"library": path}) as session:
         # There is no other way than bound memory, and every lane loads the model.
         np.testing.assert_array_equal(session.run(None, [X])[0], X)
-    with pytest.raises(headway.LoadError, match="this librknnrt has no rknn_set_core_mask: .*one core"):
+    with pytest.raises(headway.LoadError, match=r"this librknnrt has no rknn_set_core_mask: .*one core"):
         headway.InferenceSession(echo(), engine_options={"library": path, "schedule": [0]})
 
 
 def test_a_library_that_is_another(standin: StandIn, tmp_path: Path) -> None:
     path = without(standin, tmp_path, "rknn_query")
-    with pytest.raises(headway.LoadError, match="librknnmrt.so: it has no function rknn_query"):
+    with pytest.raises(headway.LoadError, match=r"librknnmrt\.so: it has no function rknn_query"):
         headway.InferenceSession(echo(), engine_options={"library": path})
 
 

@@ -44,7 +44,13 @@ def test_what_goes_in_comes_out(open_session: Open, zero_copy: bool) -> None:
 @pytest.mark.parametrize("layout", ["nchw", "nchw_software", "nhwc", "any"])
 @pytest.mark.parametrize(
     "native",
-    [{}, {"w_align": 8}, {"native_nhwc": False}, {"native_nhwc": False, "c2": 2, "w_align": 4}, {"h_extra": 2}],
+    [
+        {},
+        {"w_align": 8},
+        {"native_nhwc": False},
+        {"native_nhwc": False, "c2": 2, "w_align": 4},
+        {"h_extra": 2},
+    ],
     ids=["plain", "rows", "groups", "small_groups", "height"],
 )
 def test_layouts(open_session: Open, zero_copy: bool, fmt: str, layout: str, native: dict[str, Any]) -> None:
@@ -59,7 +65,9 @@ def test_layouts(open_session: Open, zero_copy: bool, fmt: str, layout: str, nat
 
 
 @WAYS
-@pytest.mark.parametrize("given", ["float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "int64"])
+@pytest.mark.parametrize(
+    "given", ["float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "int64"]
+)
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8", "uint8"])
 def test_inputs_are_converted(open_session: Open, zero_copy: bool, given: str, kind: str) -> None:
     quantised = affine(-28, 0.5) if kind == "int8" else affine(100, 0.5) if kind == "uint8" else {}
@@ -89,7 +97,8 @@ def test_native_outputs_are_the_stored_numbers(open_session: Open, zero_copy: bo
 @WAYS
 def test_whole_numbers_stay_exact(open_session: Open, zero_copy: bool) -> None:
     session = open_session(
-        model("identity", [tensor("x", [3], kind="int64")], [tensor("y", [3], kind="int64")]), zero_copy=zero_copy
+        model("identity", [tensor("x", [3], kind="int64")], [tensor("y", [3], kind="int64")]),
+        zero_copy=zero_copy,
     )
     x = np.array([2**40 + 1, -(2**33) - 7, 5])
     (y,) = session.run(None, [x])
@@ -100,7 +109,11 @@ def test_whole_numbers_stay_exact(open_session: Open, zero_copy: bool) -> None:
 @WAYS
 def test_quantised_numbers_are_held_to_their_range(open_session: Open, zero_copy: bool) -> None:
     session = open_session(
-        model("identity", [tensor("x", [5], kind="int8", **affine(0, 0.5))], [tensor("y", [5], kind="int8", **affine(0, 0.5))]),
+        model(
+            "identity",
+            [tensor("x", [5], kind="int8", **affine(0, 0.5))],
+            [tensor("y", [5], kind="int8", **affine(0, 0.5))],
+        ),
         zero_copy=zero_copy,
     )
     (y,) = session.run(None, [np.array([1e6, -1e6, 0.25, 0.75, 3.3], np.float32)])
@@ -121,7 +134,9 @@ def test_dynamic_shapes(open_session: Open, standin: StandIn, zero_copy: bool) -
         np.testing.assert_array_equal(y, x.transpose(0, 2, 3, 1))
     # Told only when the shape changed: 4 is the first by itself.
     assert standin.stats()["counts"]["calls"]["rknn_set_input_shapes"] == 3
-    with pytest.raises(headway.InputError, match=r"\"x\": expected the shape \[1, 3, 4, 4\] or .*, got \[1, 3, 5, 5\]"):
+    with pytest.raises(
+        headway.InputError, match=r"\"x\": expected the shape \[1, 3, 4, 4\] or .*, got \[1, 3, 5, 5\]"
+    ):
         session.run(None, {"x": np.zeros((1, 3, 5, 5), np.float32)})
     session.run(None, {"x": np.zeros((1, 3, 4, 4), np.float32)})
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{Ordering, fence};
 use headway_core::error::{Error, ErrorKind};
 use headway_core::value::{DType, Memory, Values};
 
-use super::attr::{Format, TensorAttr};
+use super::attr::{Format, TensorAttr, element_of};
 use super::context::{Context, NpuMemory};
 use super::convert::{Conversion, Scale};
 use super::engine::Loaded;
@@ -29,6 +29,10 @@ pub(super) struct Bound {
 
 struct BoundInput {
     memory: NpuMemory,
+    /// The attribute that it was bound with first.
+    raw: RawAttr,
+    /// The element type that it is bound for now.
+    dtype: DType,
     native: TensorAttr,
     places: Places,
 }
@@ -57,7 +61,7 @@ impl Bound {
         let inputs = loaded.plans.inputs.iter().map(|plan| {
             let raw = native(context, Side::Input, &plan.attr, current)?;
             let (memory, native, places) = bind(context, raw, "input", &plan.shape(set), plan.fed)?;
-            Ok(BoundInput { memory, native, places })
+            Ok(BoundInput { memory, raw, dtype: native.dtype, native, places })
         });
         let inputs = inputs.collect::<Result<_, Error>>()?;
         let outputs = loaded.plans.outputs.iter().zip(outputs).map(|(plan, attr)| {
@@ -95,9 +99,9 @@ impl Bound {
         wanted: &[usize],
     ) -> Result<Values, Error> {
         self.retired.retain(|memory| !is_free(memory));
-        for (bound, input) in self.inputs.iter().zip(fed) {
-            // SAFETY: the caller's promise; `bind` looked at the size of the memory.
-            unsafe { bound.fill(input) };
+        for (bound, input) in self.inputs.iter_mut().zip(fed) {
+            // SAFETY: the caller's promise.
+            unsafe { bound.fill(context, input) }?;
             bound.memory.sync(sync::TO_DEVICE)?;
         }
         for output in &mut self.outputs {
@@ -114,22 +118,57 @@ impl Bound {
 }
 
 impl BoundInput {
+    /// Writes what was fed to the bound memory.
+    ///
     /// # Safety
     /// The input is as large as its dimensions say.
-    unsafe fn fill(&self, input: &Fed<'_>) {
-        let stored = (self.native.dtype, scale_of(&self.native));
-        // Numbers of the stored type are stored ones already.
-        let from = if input.dtype == self.native.dtype { stored } else { (input.dtype, Scale::ONE) };
-        let conversion = Conversion { from, to: stored };
+    unsafe fn fill(&mut self, context: &Arc<Context>, input: &Fed<'_>) -> Result<(), Error> {
+        if self.native.format == Format::Nc1hwc2 {
+            let stored = (self.native.dtype, scale_of(&self.native));
+            // Numbers of the stored type are stored ones already.
+            let from = if input.dtype == self.native.dtype { stored } else { (input.dtype, Scale::ONE) };
+            // SAFETY: the caller's promise; `bind` looked at the size of the memory, and nobody else writes to it.
+            unsafe { self.convert(Conversion { from, to: stored }, input) };
+            return Ok(());
+        }
+        if input.dtype != self.dtype {
+            self.rebind(context, input.dtype)?;
+        }
+        // The runtime converts, and knows the mean and the deviation that the model was converted with.
+        let same = (input.dtype, Scale::ONE);
+        // SAFETY: as above; `rebind` made the memory as large as this type needs.
+        unsafe { self.convert(Conversion { from: same, to: same }, input) };
+        Ok(())
+    }
+
+    /// # Safety
+    /// The input is as large as its dimensions say, and the memory has room for it.
+    unsafe fn convert(&self, conversion: Conversion, input: &Fed<'_>) {
         let to = self.memory.start();
         if conversion.is_copy() && self.places.is_plain() {
             let bytes = input.dtype.byte_len(self.places.reach());
-            // SAFETY: the caller's promise; the memory reaches that far, and nobody else writes to it.
+            // SAFETY: the caller's promise.
             unsafe { input.start.copy_to_nonoverlapping(to, bytes) };
         } else {
             // SAFETY: as above.
             unsafe { conversion.apply(input.start, to, self.places.iter().enumerate()) };
         }
+    }
+
+    /// Binds memory for another element type, which the runtime converts from.
+    fn rebind(&mut self, context: &Arc<Context>, dtype: DType) -> Result<(), Error> {
+        let elements = self.native.size_with_stride as usize * 8 / self.native.dtype.bits().max(1);
+        let bytes = dtype.byte_len(elements) as u32;
+        let memory =
+            context.create_memory(bytes).map_err(|error| Error { kind: ErrorKind::Engine, ..error })?;
+        let mut raw = self.raw;
+        raw.pass_through = u8::from(dtype == self.native.dtype);
+        raw.element = element_of(dtype).unwrap_or(raw.element);
+        // SAFETY: context and memory are live, and this lane alone uses them.
+        let code = unsafe { (context.api.set_io_mem)(context.raw(), memory.raw(), &mut raw) };
+        check(ErrorKind::Engine, "rknn_set_io_mem", code)?;
+        (self.memory, self.dtype) = (memory, dtype);
+        Ok(())
     }
 }
 

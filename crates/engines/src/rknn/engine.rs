@@ -15,7 +15,7 @@ use super::attr::{TensorAttr, element_of};
 use super::bound::Bound;
 use super::context::{Context, Source};
 use super::lane::{Fed, Ready, RknnLane};
-use super::model::Plans;
+use super::model::{InputPlan, Plans};
 use super::options::{LanePlace, Priority, RknnOptions};
 use super::raw::{flag, query};
 use crate::library;
@@ -192,7 +192,7 @@ impl Loaded {
         if values.len() != inputs.len() {
             return Err(wrong(format!("expected {} inputs, got {}", inputs.len(), values.len())));
         }
-        let one = |(plan, value): (&super::model::InputPlan, &'a Value)| {
+        let one = |(plan, value): (&InputPlan, &'a Value)| {
             let name = &plan.attr.name;
             let Value::Tensor(tensor) = value else {
                 return Err(wrong(format!("input {name:?}: expected a tensor in the CPU's memory")));

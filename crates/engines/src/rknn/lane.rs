@@ -8,13 +8,14 @@ use headway_core::error::{Error, ErrorKind};
 use headway_core::request::{Inputs, Wanted};
 use headway_core::value::{DType, Data, Dims, Memory, Tensor, Value, Values};
 
-use super::attr::{TensorAttr, element_of};
+use super::attr::{Format, TensorAttr, element_of};
 use super::bound::Bound;
 use super::context::Context;
 use super::convert::{Conversion, Scale};
 use super::engine::Loaded;
 use super::error::{check, missing};
 use super::layout::{Places, count};
+use super::model::InputPlan;
 use super::raw::*;
 use crate::pool::Pool;
 
@@ -64,7 +65,7 @@ impl Lane for RknnLane {
 impl RknnLane {
     fn run_one(&mut self, job: &Job) -> Result<Values, Error> {
         let Inputs::Feeds(values) = &job.inputs else {
-            return Err(Error::new(ErrorKind::Input, "a binding of another engine cannot be run here"));
+            return Err(Error::new(ErrorKind::Input, "the rknn engine runs no bindings; pass arrays"));
         };
         let loaded = Arc::clone(&self.loaded);
         let fed = loaded.check(values)?;
@@ -155,7 +156,7 @@ impl Ready {
         for (plan, input) in loaded.plans.inputs.iter().zip(fed) {
             let mut start = input.start;
             let bytes = input.dtype.byte_len(count(plan.listed(self.set)));
-            if plan.fed != plan.passed && plan.passed != super::attr::Format::Undefined {
+            if plan.fed != plan.passed && plan.passed != Format::Undefined {
                 let block = pool.alloc(bytes);
                 // SAFETY: the input was checked to be as large as its dimensions say.
                 unsafe { self.transpose(plan, input, block.as_ptr()) }?;
@@ -201,12 +202,7 @@ impl Ready {
 
     /// # Safety
     /// Both memories hold the whole input.
-    unsafe fn transpose(
-        &self,
-        plan: &super::model::InputPlan,
-        input: &Fed<'_>,
-        to: *mut u8,
-    ) -> Result<(), Error> {
+    unsafe fn transpose(&self, plan: &InputPlan, input: &Fed<'_>, to: *mut u8) -> Result<(), Error> {
         let target = TensorAttr {
             dims: plan.listed(self.set).to_vec(),
             w_stride: 0,
