@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import queue
+import threading
 from typing import Any
 
 import numpy as np
@@ -224,3 +226,29 @@ def test_custom_string(open_session: Open) -> None:
     session = open_session(echo(custom_string='{"labels": ["cat"]}'))
     assert session.get_modelmeta().custom_metadata_map == {"rknn_custom_string": '{"labels": ["cat"]}'}
     assert open_session(echo()).get_modelmeta().custom_metadata_map == {}
+
+
+def test_bound_outputs_may_go_on_any_thread_at_any_time(open_session: Open, standin: StandIn) -> None:
+    sets = [{"inputs": [[1, size]], "outputs": [[1, size]]} for size in (2, 3, 4)]
+    made = model("identity", [tensor("x", [1, 2])], [tensor("y", [1, 2])], shapes=sets)
+    session = open_session(made, zero_copy=True, schedule=[0, 1])
+    given: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    wrong: list[Any] = []
+
+    def drop() -> None:
+        # Another thread lets go of buffers while the lanes are inside their contexts.
+        while (pair := given.get()) is not None:
+            expected, future = pair
+            (y,) = future.result(30)
+            if y.tolist() != expected:
+                wrong.append((expected, y))
+            del y, pair, future
+
+    dropper = threading.Thread(target=drop)
+    dropper.start()
+    for number in range(300):
+        feed = np.full((1, 2 + number % 3), number, np.float32)
+        given.put((feed.tolist(), session.submit([feed])))
+    given.put(None)
+    dropper.join()
+    assert wrong == []

@@ -52,16 +52,20 @@ impl State {
     }
 
     /// With every lane given up, what waits ends now: nobody will ever run it.
+    #[inline]
     pub(super) fn fail_without_lanes(&mut self, now: Time, fx: &mut Effects) {
-        if self.config.run_timeout.is_none() || !self.lanes.iter().all(|lane| lane.hung) {
-            return;
+        if self.config.run_timeout.is_some() && self.lanes.iter().all(|lane| lane.hung) {
+            self.fail_waiting(now, fx);
         }
-        let waiting = |(index, entry): (usize, &Option<super::Entry>)| {
+    }
+
+    #[cold]
+    fn fail_waiting(&mut self, now: Time, fx: &mut Effects) {
+        let ticketed = |(index, entry): (usize, &Option<super::Entry>)| {
             entry.as_ref().and_then(|entry| entry.ticket).map(|_| index)
         };
-        loop {
-            // One after the other: each lets the line for room move up.
-            let Some(index) = self.entries.iter().enumerate().find_map(waiting) else { return };
+        // One after the other: each lets the line for room move up.
+        while let Some(index) = self.entries.iter().enumerate().find_map(ticketed) {
             let text =
                 "no lane answers any more: each is inside a run that did not return within run_timeout";
             self.end_waiting(index, Outcome::Failed(Error::new(ErrorKind::Engine, text)), now, fx);

@@ -16,6 +16,7 @@ use super::engine::Loaded;
 use super::error::{check, missing};
 use super::layout::{Places, count};
 use super::model::InputPlan;
+use super::places;
 use super::raw::*;
 use crate::pool::Pool;
 
@@ -64,12 +65,22 @@ impl Lane for RknnLane {
 
 impl RknnLane {
     fn run_one(&mut self, job: &Job) -> Result<Values, Error> {
-        let Inputs::Feeds(values) = &job.inputs else {
-            return Err(Error::new(ErrorKind::Input, "the rknn engine runs no bindings; pass arrays"));
-        };
+        match &job.inputs {
+            Inputs::Feeds(values) => self.run_feeds(values, &job.wanted),
+            Inputs::Binding(owner) => {
+                let bound = places::bound_of(owner)?;
+                let result = self.run_feeds(bound.places.inputs(), &job.wanted);
+                let result = result.and_then(|values| places::place(bound, values));
+                places::finish(bound, result.as_ref().ok());
+                result
+            }
+        }
+    }
+
+    fn run_feeds(&mut self, values: &Values, asked: &Wanted) -> Result<Values, Error> {
         let loaded = Arc::clone(&self.loaded);
         let fed = loaded.check(values)?;
-        let wanted = wanted(&job.wanted, loaded.plans.outputs.len())?;
+        let wanted = wanted(asked, loaded.plans.outputs.len())?;
         let Some(ready) = self.ready.as_mut() else {
             return Err(Error::new(ErrorKind::Closed, "the lane is closed"));
         };

@@ -3,7 +3,7 @@
 //! A tour: [`api`] finds the library's functions, [`raw`] has its structures, [`error`] its codes; [`context`] owns what
 //! the runtime makes; [`attr`] is a tensor in Rust's words, [`layout`] where its elements lie, [`convert`] their types;
 //! [`model`] says what is taken and given; [`engine`] loads, [`lane`] runs through the runtime's copies, [`bound`] through
-//! memory that the NPU shares. The declarations are the project's own, from the public API reference.
+//! memory that the NPU shares, [`places`] puts outputs where an IO binding wants them. The declarations are the project's own, from the public API reference.
 
 mod api;
 mod attr;
@@ -16,6 +16,7 @@ mod lane;
 mod layout;
 mod model;
 mod options;
+mod places;
 mod raw;
 
 pub use api::LIBRARY_VARIABLE;
