@@ -34,6 +34,7 @@ mod once;
 mod options;
 mod ortvalue;
 mod outputs;
+mod placement;
 mod prepared;
 mod profiler;
 mod pyfeed;

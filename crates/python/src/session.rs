@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use headway_core::batch::Limits;
 use headway_core::error::Error;
-use headway_core::placement::Placement;
 use headway_core::runtime::Shared;
 use headway_core::state::{Config, FlowConfig, Manner};
 use headway_core::timer;
@@ -25,6 +24,7 @@ use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::Inside;
 use crate::model::Model;
 use crate::outputs::Form;
+use crate::placement;
 use crate::pyfeed::Lane;
 use crate::submit::{Call, CallOptions, Deadline};
 use crate::{describe, errors, life, run, submit, wait};
@@ -55,11 +55,6 @@ impl Session {
         let core = self.core.get().ok_or_else(|| errors::raise(py, &submit::closed(), "?"))?;
         Ok(Entered { core, _inside })
     }
-}
-
-fn placed(cores: Vec<usize>, schedule: Vec<usize>, pinned: bool) -> PyResult<Arc<Placement>> {
-    let placement = Placement::new(cores, schedule, pinned);
-    placement.map(Arc::new).ok_or_else(|| PyValueError::new_err("schedule: every core needs a lane"))
 }
 
 #[pymethods]
@@ -106,8 +101,9 @@ impl Session {
         let limits = batching.map(|(max_size, max_delay, _)| {
             Deadline::seconds(max_delay).map(|max_delay| Limits { max_size, max_delay })
         });
-        let placement =
-            placement.map(|(cores, schedule, pinned)| placed(cores, schedule, pinned)).transpose()?;
+        let placement = placement
+            .map(|(cores, schedule, pinned)| placement::read(cores, schedule, pinned))
+            .transpose()?;
         let run_timeout = run_timeout.map(Deadline::seconds).transpose()?;
         let config = Config {
             workers,
