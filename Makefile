@@ -63,6 +63,8 @@ test-rust: build ## Run the Rust tests
 	@HEADWAY_PYTHON="$(CURDIR)/$(PY)" cargo $(RUNNER) $(TESTED)
 
 test-python: build ## Run the Python tests; ARGS="-k name" chooses
+	@# The stand-in for Rockchip's runtime first: building it takes longer than a test may.
+	@cargo build --quiet -p headway-rknn-standin
 	@$(PY) -m pytest $(ARGS)
 
 loom: ## Try the core's lock under every interleaving of a few threads

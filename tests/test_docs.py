@@ -12,6 +12,8 @@ from onnx import TensorProto, helper
 
 import headway
 
+from .engines.rknn.standin import affine, library, model, tensor
+
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -46,8 +48,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def rknn_here(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime that needs no NPU, and a ``model.rknn`` whose ten scores are the picture's first numbers."""
+    scores = tensor("y", [1, 10], kind="int8", **affine(-128, 0.5))
+    made = model("head", [tensor("x", [1, 224, 224, 3], "NHWC", "int8", **affine(-128, 0.5))], [scores])
+    (here / "model.rknn").write_bytes(made)
+    monkeypatch.setenv("HEADWAY_RKNN_LIBRARY", str(library()))
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.name for block in BLOCKS])
-def test_block_runs(block: Block, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_block_runs(
+    block: Block, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if block.name.startswith(("docs/rknn", "docs/multicore")):
+        rknn_here(here, monkeypatch)
     # Empty lines in front, so that a traceback shows the page's own line numbers.
     code = compile("\n" * block.line + block.code, block.name, "exec")
     exec(code, {"__name__": "__main__"})

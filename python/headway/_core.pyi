@@ -202,6 +202,8 @@ class Session:
         on_drop: Callable[[int, str], object] | None,
         batching: tuple[int, float, dict[str, int | None]] | None = None,
         ez_rknn: bool = False,
+        placement: tuple[list[int], list[int], bool] | None = None,
+        run_timeout: float | None = None,
     ) -> None:
         """Build the flow on a loaded model, once. Takes the engine out of ``model``."""
 
@@ -689,6 +691,37 @@ class IOBinding:
 
     def clear_binding_outputs(self) -> None:
         """Bind no output any more."""
+
+def load_rknn(
+    model: str | bytes | os.PathLike[str],
+    *,
+    library: str | None,
+    lanes: Sequence[tuple[int | None, str]],
+    layout: str,
+    outputs: str,
+    zero_copy: bool,
+    buffers: int,
+    priority: str,
+    sram: bool,
+    perf: bool,
+    dup_context: bool,
+    custom_ops: Sequence[str],
+    share_weights: Session | None,
+) -> tuple[Model, dict[str, Any]]:
+    """Load an RKNN model from a path or from bytes (which are not kept), and make a context for each lane.
+
+    Args:
+        lanes: Each lane's core mask (None leaves the choice to the runtime) and what people call its place.
+
+    Returns:
+        The model, and what the runtime says of itself and of the model.
+
+    Raises:
+        LoadError: The runtime or the model cannot be loaded; everything that was made is unmade.
+    """
+
+def rknn_perf_detail(session: Session) -> str | None:
+    """Times of every layer of the session's last run, as the runtime writes them; None without ``perf=True``."""
 
 @final
 class Model:

@@ -22,7 +22,9 @@ _BY_SUFFIX = {
     ".rknn": "rknn",
 }
 #: Engines with a module of the same name in `headway._engines`.
-_HERE = ("onnxruntime", "openvino", "python")
+_HERE = ("onnxruntime", "openvino", "python", "rknn")
+#: How the bytes of a model begin. RKNX is none that can be run here; its engine says so.
+_BY_MAGIC = {b"RKNN": "rknn", b"RKNX": "rknn"}
 
 
 def source_of(given: object, engine: str | type[Engine] | None) -> Source:
@@ -33,7 +35,8 @@ def source_of(given: object, engine: str | type[Engine] | None) -> Source:
     found, suffix, label = "onnxruntime", "", ""
     if isinstance(given, bytes):
         xml = given.lstrip()[:5].startswith((b"<?xml", b"<net"))
-        found, label = "openvino" if xml else "onnxruntime", f"{len(given)} bytes"
+        found = "openvino" if xml else _BY_MAGIC.get(given[:4], found)
+        label = f"{len(given)} bytes"
     elif isinstance(given, str | os.PathLike):
         path = os.fspath(given)
         if not isinstance(path, str):

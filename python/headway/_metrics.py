@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headway._record import Record
@@ -36,7 +36,8 @@ class LaneStats(Record):
 
     #: Its number.
     id: int
-    #: ``"idle"``, ``"running"``, ``"overrun"`` (its request ended before the engine returned) or ``"closed"``.
+    #: ``"idle"``, ``"running"``, ``"overrun"`` (its request ended before the engine returned), ``"hung"`` (it did
+    #: not return for so long that it was given up) or ``"closed"``.
     state: str
     #: Requests (or batches) it has run.
     runs: int
@@ -48,6 +49,8 @@ class LaneStats(Record):
     running_for: float | None
     #: False for a lane that only threads waiting in ``run()`` use.
     worker: bool
+    #: Where it runs: ``"core 1"``; empty where the engine does not say.
+    place: str
 
 
 class Counters(Record):
@@ -161,10 +164,13 @@ class CloseReport(Record):
     delivered: bool
 
 
-def stats_from(raw: Mapping[str, Any], threads: ThreadStats) -> Stats:
+def stats_from(raw: Mapping[str, Any], threads: ThreadStats, places: Sequence[str] = ()) -> Stats:
     """The record of what the native core counted."""
     values = dict(raw)
-    values["lanes"] = tuple(LaneStats(**lane) for lane in values["lanes"])
+    values["lanes"] = tuple(
+        LaneStats(**lane, place=places[at] if at < len(places) else "")
+        for at, lane in enumerate(values["lanes"])
+    )
     for name in ("queue", "run", "delivery", "total"):
         values[name] = Histogram(**values[name])
     values["streams"] = {key: Counters(**counters) for key, counters in values["streams"].items()}

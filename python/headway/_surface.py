@@ -59,6 +59,12 @@ class OnnxRuntimeSurface:
         return {name: dict(options) for name, options in self._loaded.provider_options.items()}
 
     @property
+    def engine_facts(self) -> dict[str, Any]:
+        """What the engine says of itself and of the model beyond what every engine says; its page lists the keys."""
+        said = self._loaded.facts
+        return {} if said is None else said(self)  # type: ignore[arg-type]
+
+    @property
     def providers_report(self) -> list[ProviderReport]:
         """Every provider that was asked for, and why it is not used where it is not."""
         return list(self._loaded.report)

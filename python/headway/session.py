@@ -90,8 +90,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             ``CPUExecutionProvider`` is a preference list: what is missing is warned about once and listed in
             ``providers_report``. Without CPU in it, a missing provider raises LoadError.
         provider_options: One dict for each provider.
-        engine: ``"onnxruntime"``, ``"openvino"``, ``"python"``, the name of an installed engine (docs/engines.md) or a
-            subclass of ``headway.Engine``. None chooses by the file.
+        engine: ``"onnxruntime"``, ``"openvino"``, ``"rknn"``, ``"python"``, the name of an installed engine
+            (docs/engines.md) or a subclass of ``headway.Engine``. None chooses by the file.
         inputs: A callable's inputs: names, or ``(name, dtype, shape)``, which feeds are checked against.
         outputs: A callable's outputs, in the same way.
         hint: ``"latency"``: one request uses all usable cores. ``"throughput"``: one lane per usable core, one
@@ -225,6 +225,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             submit_timeout=submit_timeout,
             on_drop=on_drop,
             batching=None if batching is None else batching._native(),
+            placement=loaded.placement,
+            run_timeout=loaded.run_timeout,
         )
 
     def _open_python(self, lanes: Lanes, model: _core.Model, **settings: Any) -> None:
@@ -296,7 +298,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
 
     def stats(self) -> Stats:
         """Counters, lanes and times, taken in one look."""
-        return stats_from(self._stats(), self._threads)
+        return stats_from(self._stats(), self._threads, self._loaded.places)
 
     def profiling_info(self) -> list[NodeTiming]:
         """What each node took in the last request that ended, on the ``openvino`` engine.

@@ -29,6 +29,9 @@ def model(feed: Any) -> Any:
         ("m.bin", "onnxruntime", "m.bin"),
         (Path("m.onnx"), "onnxruntime", "m.onnx"),
         (b"12345", "onnxruntime", "5 bytes"),
+        ("m.rknn", "rknn", "m.rknn"),
+        (b"RKNN\0\0\0\0", "rknn", "8 bytes"),
+        (b"RKNX\0\0\0\0", "rknn", "8 bytes"),
         (model, "python", "model"),
     ],
 )
@@ -37,7 +40,7 @@ def test_engine_by_the_model(given: Any, engine: str, label: str) -> None:
     assert (source.engine, source.label) == (engine, label)
 
 
-@pytest.mark.parametrize(("given", "engine"), [("m.rknn", None), ("m.onnx", "nonsense")])
+@pytest.mark.parametrize(("given", "engine"), [("m.onnx", "nonsense"), ("m.rknn", "nonsense")])
 def test_engine_that_is_not_here(given: str, engine: str | None) -> None:
     with pytest.raises(headway.LoadError, match="there is no engine"):
         source_of(given, engine)

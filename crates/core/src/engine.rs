@@ -66,6 +66,8 @@ pub struct ModelInfo {
     pub outputs: Vec<NodeInfo>,
     /// Initializers that a feed may override, after the inputs in a request's value order.
     pub initializers: Vec<NodeInfo>,
+    /// Element types from which the engine converts an input by itself; empty where an input takes only its own.
+    pub converts: Vec<DType>,
     /// What the model says of itself.
     pub meta: ModelMeta,
 }

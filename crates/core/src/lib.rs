@@ -4,7 +4,7 @@
 //!
 //! 0. [`value`], [`request`], [`error`], [`engine`]: what is moved about, and what an engine must do.
 //! 1. Pure steps, without lock, thread or clock: [`admission`] (is there room?), [`schedule`] (who is next?),
-//!    [`batch`] (who runs together, and when?), [`cost`] (does it pay?), [`reorder`] (in which order are outcomes
+//!    [`placement`] (on which core?), [`batch`] (who runs together, and when?), [`cost`] (does it pay?), [`reorder`] (in which order are outcomes
 //!    handed over?), [`keys`], [`deadlines`], [`metrics`].
 //! 2. [`state`]: the one lock's contents and its transitions; [`slot`]: one request's outcome cell;
 //!    [`bell`]: an event loop's; [`delivery`]: the queue of due callbacks.
@@ -29,6 +29,7 @@ pub mod engine;
 pub mod error;
 pub mod keys;
 pub mod metrics;
+pub mod placement;
 pub mod pull;
 pub mod reorder;
 pub mod request;

@@ -9,6 +9,7 @@
 //!   block that can outlive the run, the session, and the thread.
 //! - [`openvino`]: OpenVINO through its C functions, one infer request a lane.
 //! - `isolated`: any engine, each lane in a process of its own; requests travel through shared memory (Linux).
+//! - [`rknn`]: Rockchip's NPUs through `librknnrt.so`.
 //! - [`fake`]: an engine without a model, steered by hand; for tests and measurements.
 //!
 //! Every engine is a `headway_core::engine::Engine`: the flow knows nothing else of it.
@@ -20,4 +21,5 @@ mod library;
 pub mod openvino;
 pub mod ort;
 pub mod pool;
+pub mod rknn;
 mod trim;

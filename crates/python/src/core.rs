@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) batch_axes: Option<BatchAxes>,
     /// Callbacks of failed requests get `None` for results, as EZ RKNN Async gives it, not an empty list.
     pub(crate) none_on_failure: bool,
+    /// A run may not return: the thread that waits for an answer never runs the engine itself.
+    pub(crate) watched: bool,
 }
 
 /// A session's insides. Dropped only by threads that hold the GIL.

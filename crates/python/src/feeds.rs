@@ -1,17 +1,20 @@
 //! A feed, in any of its forms, as values in the model's own order.
 
+mod refusals;
+
 use headway_core::engine::{Dim, ModelInfo, NodeInfo, ValueType};
 use headway_core::request::Wanted as WantedOutputs;
-use headway_core::value::{Value, Values};
+use headway_core::value::{DType, Value, Values};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString, PyTuple};
 use smallvec::SmallVec;
 
-use crate::array::{Alloc, How, Wanted, is_array, read_input};
+use crate::array::{Alloc, How, Wanted, element_of, is_array, read_input};
 use crate::composite_in;
 use crate::errors_in::{DoorError, bad_input, invalid_argument};
 use crate::kinds::Typed;
+use refusals::{fed_none, listed, missing, not_a_feed, unequal, unknown_input, wrong_count};
 
 /// What was fed for each input, in the model's order.
 pub(crate) type Found<'py> = SmallVec<[Option<Bound<'py, PyAny>>; 4]>;
@@ -30,6 +33,8 @@ pub(crate) struct FeedNames {
     outputs: Vec<Py<PyString>>,
     /// Pairs of dimensions that must be equal within one request.
     shared: Vec<SharedDim>,
+    /// Element types that the engine takes for any tensor, and converts.
+    converts: Vec<DType>,
 }
 
 /// Two places where the model writes the same symbolic dimension.
@@ -56,8 +61,18 @@ impl FeedNames {
             outputs: info.outputs.iter().map(intern).collect(),
             shared: shared_dims(&nodes),
             typed: nodes.iter().map(typed).collect(),
+            converts: info.converts.clone(),
             nodes,
         }
+    }
+
+    /// The element type of what was given, where the engine converts from it.
+    #[inline]
+    fn converted(&self, object: &Bound<'_, PyAny>) -> Option<DType> {
+        if self.converts.is_empty() {
+            return None;
+        }
+        element_of(object).filter(|dtype| self.converts.contains(dtype))
     }
 
     /// True for an input that every feed must have.
@@ -134,7 +149,10 @@ pub(crate) fn read_feeds(
     let mut values = Values::with_capacity(found.len());
     for (object, (node, typed)) in found.iter().zip(names.nodes.iter().zip(&names.typed)) {
         values.push(match object {
-            Some(object) => read_one(py, object, node, typed.as_ref(), how, alloc)?,
+            Some(object) => {
+                let dtype = names.converted(object);
+                read_one(py, object, node, typed.as_ref(), dtype, how, alloc)?
+            }
             None => Value::None,
         });
     }
@@ -148,6 +166,7 @@ pub(crate) fn read_one(
     object: &Bound<'_, PyAny>,
     node: &NodeInfo,
     typed: Option<&Typed>,
+    converted: Option<DType>,
     how: How,
     alloc: Alloc<'_>,
 ) -> Result<Value, DoorError> {
@@ -157,7 +176,8 @@ pub(crate) fn read_one(
     let name = node.name.as_str();
     match (&node.kind, typed) {
         (ValueType::Tensor(dtype, dims), None) => {
-            read_input(py, object, &Wanted { name, dtype: *dtype, dims: dims.as_deref() }, how, alloc)
+            let dtype = converted.unwrap_or(*dtype);
+            read_input(py, object, &Wanted { name, dtype, dims: dims.as_deref() }, how, alloc)
         }
         (_, Some(typed)) => composite_in::read(object, name, typed, how, alloc),
         (ValueType::Other(words), None) => {
@@ -320,79 +340,4 @@ fn output_index(py: Python<'_>, name: &Bound<'_, PyAny>, names: &FeedNames) -> R
     };
     let valid = listed(py, &names.outputs);
     Err(invalid_argument(&format!("Invalid output name:{name}; the model's outputs are {valid}")))
-}
-
-#[cold]
-fn missing(py: Python<'_>, found: &Found<'_>, keys: &[Bound<'_, PyAny>], names: &FeedNames) -> DoorError {
-    let missing: Vec<_> = (0..names.len())
-        .filter(|&index| names.needs(index) && found[index].is_none())
-        .map(|index| names.names[index].clone_ref(py))
-        .collect();
-    let fed = listed_any(py, keys);
-    bad_input(format!("Required inputs ({}) are missing from input feed ({fed}).", listed(py, &missing)))
-}
-
-#[cold]
-fn unknown_input(key: &Bound<'_, PyAny>, names: &FeedNames) -> DoorError {
-    let valid = listed(key.py(), &names.names);
-    invalid_argument(&format!("Invalid input name: {key}; the model's inputs are {valid}"))
-}
-
-#[cold]
-fn wrong_count(py: Python<'_>, given: usize, names: &FeedNames) -> DoorError {
-    let inputs = listed(py, &names.names);
-    let (expected, noun) = (names.inputs, if names.inputs == 1 { "input" } else { "inputs" });
-    bad_input(format!(
-        "the feed is a list of {given}, but the model has {expected} {noun} ({inputs}): \
-         give one array for each input, in this order, or a dict by name"
-    ))
-}
-
-#[cold]
-fn not_a_feed(py: Python<'_>, feed: &Bound<'_, PyAny>, names: &FeedNames) -> DoorError {
-    let (kind, inputs) = (feed.get_type(), listed(py, &names.names));
-    bad_input(format!(
-        "the feed must be a dict by name or a list in input order, got {kind}: the model's inputs are {inputs}"
-    ))
-}
-
-#[cold]
-fn fed_none(node: &NodeInfo) -> DoorError {
-    let advice = match &node.kind {
-        _ if !node.required => "leave the name out".to_owned(),
-        ValueType::Tensor(..) => "pass an array".to_owned(),
-        ValueType::Other(words) => format!("expected a {words}"),
-    };
-    bad_input(format!("input '{}' is None: {advice}", node.name))
-}
-
-#[cold]
-fn unequal(names: &FeedNames, pair: &SharedDim, first: i64, second: i64) -> DoorError {
-    let name_of = |place: Place| names.nodes[place.node].name.as_str();
-    let symbol = match &names.nodes[pair.first.node].kind {
-        ValueType::Tensor(_, Some(dims)) => match dims.get(pair.first.axis) {
-            Some(Dim::Named(symbol)) => symbol.as_str(),
-            _ => "",
-        },
-        _ => "",
-    };
-    invalid_argument(&format!(
-        "Got different lengths for the dimension '{symbol}': input '{}' has {first} at index {}, \
-         input '{}' has {second} at index {}; they must be equal within one request",
-        name_of(pair.first),
-        pair.first.axis,
-        name_of(pair.second),
-        pair.second.axis,
-    ))
-}
-
-/// Names as Python prints a list of them.
-fn listed(py: Python<'_>, names: &[Py<PyString>]) -> String {
-    let names: Vec<_> = names.iter().map(|name| name.bind(py).as_any().clone()).collect();
-    listed_any(py, &names)
-}
-
-fn listed_any(py: Python<'_>, objects: &[Bound<'_, PyAny>]) -> String {
-    let list = PyList::new(py, objects).and_then(|list| list.repr());
-    list.map(|text| text.to_string()).unwrap_or_default()
 }

@@ -32,11 +32,13 @@ mod kinds;
 mod life;
 mod load_openvino;
 mod load_python;
+mod load_rknn;
 mod model;
 mod once;
 mod options;
 mod ortvalue;
 mod outputs;
+mod placement;
 mod prepared;
 mod profiler;
 mod pyfeed;
@@ -81,6 +83,8 @@ mod _core {
     use crate::load_openvino::{load_openvino, openvino_devices, openvino_profile};
     #[pymodule_export]
     use crate::load_python::{Terminations, load_python};
+    #[pymodule_export]
+    use crate::load_rknn::{load_rknn, rknn_perf_detail};
     #[pymodule_export]
     use crate::model::Model;
     #[pymodule_export]

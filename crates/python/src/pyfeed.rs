@@ -73,7 +73,7 @@ fn named<'py>(
         if let Some(object) = object {
             let (node, _) = names.node(index);
             let array = if let ValueType::Tensor(..) = node.kind {
-                value = feeds::read_one(py, object, node, None, how, &|len| core.alloc(len))?;
+                value = feeds::read_one(py, object, node, None, None, how, &|len| core.alloc(len))?;
                 to_python(py, value.clone())?
             } else {
                 anything(object, node, how)?.unbind()

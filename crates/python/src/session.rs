@@ -25,7 +25,9 @@ use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::Inside;
 use crate::model::Model;
 use crate::outputs::Form;
+use crate::placement;
 use crate::pyfeed::{Lane, PyNames};
+
 use crate::submit::{Call, CallOptions, Deadline};
 use crate::{describe, errors, life, run, submit, wait};
 
@@ -66,7 +68,7 @@ impl Session {
     }
 
     /// Builds the flow on a loaded model.
-    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop, batching=None, ez_rknn=false))]
+    #[pyo3(signature = (model, *, workers, caller_lanes, queue_depth, delivery_depth, overflow, ordered, serial, spin, copy_inputs, timeout, submit_timeout, on_drop, batching=None, ez_rknn=false, placement=None, run_timeout=None))]
     #[allow(clippy::too_many_arguments)]
     fn _open(
         &self,
@@ -86,6 +88,8 @@ impl Session {
         on_drop: Option<Py<PyAny>>,
         batching: Option<(u32, f64, batching::Given)>,
         ez_rknn: bool,
+        placement: Option<(Vec<usize>, Vec<usize>, bool)>,
+        run_timeout: Option<f64>,
     ) -> PyResult<()> {
         let _inside = life::inside(py);
         life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
@@ -100,6 +104,10 @@ impl Session {
         let limits = batching.map(|(max_size, max_delay, _)| {
             Deadline::seconds(max_delay).map(|max_delay| Limits { max_size, max_delay })
         });
+        let placement = placement
+            .map(|(cores, schedule, pinned)| placement::read(cores, schedule, pinned))
+            .transpose()?;
+        let run_timeout = run_timeout.map(Deadline::seconds).transpose()?;
         let config = Config {
             workers,
             caller_lanes,
@@ -111,6 +119,8 @@ impl Session {
             max_batch: 1,
             batching: limits.transpose()?,
             spin,
+            placement,
+            run_timeout,
         };
         let engine = model.take().ok_or_else(|| PyValueError::new_err("another session has this model"))?;
         let names = FeedNames::new(py, &model.info);
@@ -128,6 +138,7 @@ impl Session {
             on_drop: Mutex::new(on_drop),
             batch_axes,
             none_on_failure: ez_rknn,
+            watched: run_timeout.is_some(),
         };
         let voice = Voice { engine: model.name, runtime: ez_rknn };
         let raise = |error: Error| errors::raise(py, &error, voice);

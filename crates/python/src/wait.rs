@@ -78,6 +78,7 @@ fn asyncio(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
 pub(crate) fn may_execute(py: Python<'_>, core: &Core) -> bool {
     match core.kind {
         Kind::Python(_) => false,
+        Kind::Native(_) if core.settings.watched => false,
         Kind::Native(_) => {
             !on_main_thread(py) || core.shared.usual_run().is_some_and(|usual| usual < SIGNAL_TICK)
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway import _core
@@ -73,3 +73,11 @@ class Loaded(NamedTuple):
     plan: Plan | None = None
     #: What drives a Python engine; None for the others.
     lanes: Lanes | None = None
+    #: Where each lane runs, in words; empty where the engine does not say.
+    places: tuple[str, ...] = ()
+    #: Each lane's core, the schedule of cores, and whether requests are pinned to it; None without one.
+    placement: tuple[list[int], list[int], bool] | None = None
+    #: Seconds that a request may run; a lane that has not come back after as long again is given up.
+    run_timeout: float | None = None
+    #: What the engine says of itself and of the model; None where it says no more than every engine.
+    facts: Callable[[_core.Session], dict[str, Any]] | None = None

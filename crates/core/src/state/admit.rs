@@ -53,6 +53,7 @@ impl State {
             _ => {
                 self.admit(index);
                 self.kick(now, fx);
+                self.fail_without_lanes(now, fx);
             }
         }
         self.rearm(fx);
@@ -215,7 +216,7 @@ impl State {
         if self.phase != Phase::Open || expired || (behind && !ahead) {
             return Err(request);
         }
-        let Some(lane) = self.free_lane(true) else { return Err(request) };
+        let Some(lane) = self.free_lane(true, self.next_ticket + 1) else { return Err(request) };
         let key = request.stream.as_ref().map(|key| self.keys.acquire(key));
         if let Some(key) = key.filter(|key| self.config.serial && self.keys.get(*key).running > 0) {
             self.keys.release(key);
@@ -248,6 +249,7 @@ impl State {
         }
         let (job, _) = job_of(request);
         let work = self.occupy(lane, running, job, now);
+        self.watch(lane, now, fx);
         if behind {
             // The lane may have been meant for what waits.
             self.kick(now, fx);

@@ -37,7 +37,9 @@ impl State {
             return self.launch(index, lane, self.reason_out_of_turn(index), now, fx);
         }
         let (running, job) = self.start(index, fx)?;
-        Some(self.occupy(lane, running, job, now))
+        let work = self.occupy(lane, running, job, now);
+        self.watch(lane, now, fx);
+        Some(work)
     }
 
     /// Lets the thread that waits for a request run it on the spot: when it is next and a lane is free, or,
@@ -54,12 +56,16 @@ impl State {
         let item = State::item(entry, index)?;
         let any = entry.any_lane || ahead;
         let expired = entry.deadline.is_some_and(|at| at <= now);
+        let lane = self.free_lane(any, item.ticket);
         let next = match entry.urgent {
-            true => self.urgent_next() == Some(index),
+            true => lane.and_then(|lane| self.urgent_on(lane)) == Some(index),
             false if ahead => self.may_pass(&self.flows[entry.flow], &item),
-            false => self.urgent.is_empty() && self.peek().is_some_and(|(_, next)| next == item),
+            false => {
+                self.urgent.is_empty()
+                    && lane.and_then(|lane| self.peek_on(lane)).is_some_and(|(_, next)| next == item)
+            }
         };
-        if let Some(lane) = self.free_lane(any).filter(|_| next && !expired) {
+        if let Some(lane) = lane.filter(|_| next && !expired) {
             let work = self.start_out_of_turn(index, lane, now, fx)?;
             self.kick(now, fx);
             return Some(work);

@@ -2,6 +2,7 @@
 
 use super::admit::{closed, end_of, too_late};
 use super::finish::Settled;
+use super::watch::LOOK;
 use super::{Effects, Phase, State};
 use crate::error::{DropReason, Error, ErrorKind};
 use crate::request::{Outcome, Time, Timing};
@@ -76,7 +77,7 @@ impl State {
             end: end_of(&outcome),
             timing,
         };
-        let holder = running.slot.clone();
+        let (holder, settled_id) = (running.slot.clone(), running.id);
         if let Some(at) = running.deadline {
             self.deadlines.remove(at, running.id);
         }
@@ -91,6 +92,7 @@ impl State {
         if let Some(holder) = holder {
             fx.fills.push((holder, outcome, timing));
         }
+        self.look_later(settled_id, now, fx);
         self.look_at_end(fx);
     }
 
@@ -149,7 +151,12 @@ impl State {
     pub(crate) fn expire(&mut self, now: Time, fx: &mut Effects) -> Option<Time> {
         self.armed.retain(|at| *at > now);
         while let Some((id, index)) = self.deadlines.pop_due(now) {
-            self.end_early(id, index, Early::Expired, now, fx);
+            match index {
+                LOOK => self.give_up(id, now, fx),
+                _ => {
+                    self.end_early(id, index, Early::Expired, now, fx);
+                }
+            }
         }
         let window = self.batcher.as_mut().and_then(|batcher| batcher.window.take_if(|at| *at <= now));
         if window.is_some() {
@@ -182,12 +189,12 @@ impl State {
 
     /// True when nothing waits or runs and no engine call is under way.
     pub(crate) fn quiet(&self) -> bool {
-        self.waiting() == 0 && self.running() == 0 && self.lanes.iter().all(|lane| !lane.busy)
+        self.waiting() == 0 && self.running() == 0 && self.lanes.iter().all(|lane| !lane.busy || lane.hung)
     }
 
     /// True when every worker has left.
     pub(crate) fn left(&self) -> bool {
-        self.lanes.iter().all(|lane| !lane.is_driven() || lane.gone)
+        self.lanes.iter().all(|lane| !lane.is_driven() || lane.gone || lane.hung)
     }
 
     /// Lanes whose engine has not returned.

@@ -21,8 +21,11 @@ impl State {
         if self.flows[flow].is_pulled() { flow } else { 0 }
     }
 
-    /// A lane that nobody uses; `any` includes those that only waiting callers may use, and prefers them.
-    pub(super) fn free_lane(&self, any: bool) -> Option<usize> {
+    /// A lane that nobody uses, for the request with this ticket; `any` includes those that only waiting callers may use, and prefers them.
+    pub(super) fn free_lane(&self, any: bool, ticket: Ticket) -> Option<usize> {
+        if let Some(placement) = &self.config.placement {
+            return self.placed_lane(placement, ticket);
+        }
         let free = |number: &usize| {
             let lane = &self.lanes[*number];
             !lane.busy && (any || lane.worker)
@@ -54,7 +57,7 @@ impl State {
     }
 
     /// While a flow's delivery is blocked by its bound: the request that delivery itself waits for.
-    fn awaited(&self, flow: usize) -> Option<Item> {
+    pub(super) fn awaited(&self, flow: usize) -> Option<Item> {
         let state = &self.flows[flow];
         let delivers = !self.ready.is_empty() || self.delivering > 0;
         if if state.is_pulled() { state.has_output() } else { delivers } {
@@ -103,14 +106,14 @@ impl State {
         }
         let mut work: Option<Work> = None;
         while work.as_ref().is_none_or(|work| work.jobs.len() < self.config.max_batch) {
-            let index = match self.urgent_next() {
+            let index = match self.urgent_on(lane) {
                 Some(index) => index,
                 // Urgent work goes to the next free lane, whoever's; else these take only what any lane may run.
                 None if !self.lanes[lane].worker => match self.for_any_lane(|_| true) {
                     Some(index) => index,
                     None => break,
                 },
-                None => match self.peek() {
+                None => match self.peek_on(lane) {
                     Some((flow, item)) => {
                         self.last_flow = flow;
                         item.index
@@ -130,6 +133,9 @@ impl State {
                     work.jobs.push(job);
                 }
             }
+        }
+        if let Some(work) = &work {
+            self.watch(work.lane, now, fx);
         }
         work
     }
@@ -208,6 +214,9 @@ impl State {
     pub(super) fn kick(&mut self, now: Time, fx: &mut Effects) {
         if self.waiting() == 0 {
             return;
+        }
+        if self.config.placement.is_some() {
+            return self.kick_placed(fx);
         }
         let waking = self.lanes.iter().filter(|lane| lane.waking && !lane.busy).count();
         let mut unclaimed = self.waiting().saturating_sub(waking);

@@ -167,9 +167,14 @@ impl State {
     /// The engine has returned: the lane is free, and what has not ended yet ends now. Returns the outcome
     /// of a request that its own caller ran without a slot.
     pub(crate) fn complete(&mut self, work: &mut Work, now: Time, fx: &mut Effects) -> Option<Outcome> {
+        let closed = self.phase == Phase::Closed;
         let lane = &mut self.lanes[work.lane];
-        lane.engine = work.engine.take();
+        if !closed {
+            // Else it was abandoned and nobody will come for it: it goes with its work.
+            lane.engine = work.engine.take();
+        }
         lane.busy = false;
+        lane.hung = false;
         lane.runs += 1;
         let since = lane.since;
         let took = now.saturating_sub(since);

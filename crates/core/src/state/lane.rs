@@ -24,6 +24,8 @@ pub(crate) struct LaneSlot {
     pub(super) waking: bool,
     /// Its worker has left.
     pub(super) gone: bool,
+    /// Its engine did not come back in time; nobody waits for it.
+    pub(super) hung: bool,
     pub(super) running: SmallVec<[Running; 1]>,
     pub(super) since: Time,
     pub(super) busy_time: Duration,
@@ -41,6 +43,7 @@ impl LaneSlot {
             parked: false,
             waking: false,
             gone: false,
+            hung: false,
             running: SmallVec::new(),
             since: Time::ZERO,
             busy_time: Duration::ZERO,
@@ -72,6 +75,7 @@ impl State {
         let live = slot.running.iter().any(|running| running.ended.is_none());
         let state = match () {
             () if slot.busy && live => "running",
+            () if slot.busy && slot.hung => "hung",
             () if slot.busy => "overrun",
             () if slot.gone => "closed",
             () => "idle",
@@ -93,7 +97,8 @@ impl State {
 pub struct LaneStats {
     /// Its number.
     pub id: usize,
-    /// `idle`, `running`, `overrun` (its request ended before the engine returned), `closed`.
+    /// `idle`, `running`, `overrun` (its request ended before the engine returned), `hung` (it did
+    /// not return for so long that it was given up), `closed`.
     pub state: &'static str,
     /// Batches it has run.
     pub runs: u64,

@@ -12,6 +12,8 @@ mod finish;
 mod flow;
 mod join;
 mod lane;
+mod place;
+mod watch;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::engine::{Control, Job, Lane};
 use crate::error::DropReason;
 use crate::keys::Keys;
 use crate::metrics::{Counters, End, Histogram};
+use crate::placement::Placement;
 use crate::reorder::Reorder;
 use crate::request::{Group, Outcome, StreamKey, Ticket, Time};
 use crate::schedule::{Item, KeyId};
@@ -70,6 +73,10 @@ pub struct Config {
     pub batching: Option<Limits>,
     /// How long a worker or a waiting thread spins before it parks.
     pub spin: Duration,
+    /// Lanes are on different cores. Not with callers' lanes, and not with batching.
+    pub placement: Option<std::sync::Arc<Placement>>,
+    /// How long a request may run; a lane that has not come back after as long again is given up.
+    pub run_timeout: Option<Duration>,
 }
 
 impl Default for Config {
@@ -85,6 +92,8 @@ impl Default for Config {
             max_batch: 1,
             batching: None,
             spin: Duration::ZERO,
+            placement: None,
+            run_timeout: None,
         }
     }
 }

@@ -187,7 +187,7 @@ pub(super) fn read_hello(message: &[u8]) -> Result<Hello, Error> {
     let mut nodes = || row.list(get_node);
     let (inputs, outputs, initializers) = (nodes()?, nodes()?, nodes()?);
     let meta = get_meta(row)?;
-    Ok(Ok((ModelInfo { inputs, outputs, initializers, meta }, row.text()?)))
+    Ok(Ok((ModelInfo { inputs, outputs, initializers, meta, ..ModelInfo::default() }, row.text()?)))
 }
 
 fn put_node(row: &mut Writer, node: &NodeInfo) {

@@ -120,6 +120,7 @@ impl Engine for IsolatedEngine {
             inputs: Vec::new(),
             outputs: Vec::new(),
             initializers: Vec::new(),
+            converts: Vec::new(),
             meta: headway_core::engine::ModelMeta {
                 producer_name: String::new(),
                 graph_name: String::new(),

@@ -164,6 +164,7 @@ impl Read {
             inputs: nodes(Side::Input, inputs, face.map(|face| face.inputs.as_slice())),
             outputs: nodes(Side::Output, outputs, face.map(|face| face.outputs.as_slice())),
             initializers: Vec::new(),
+            converts: Vec::new(),
             meta: ModelMeta { graph_name: self.name(), version: i64::MAX, ..ModelMeta::default() },
         })
     }

@@ -35,6 +35,16 @@ impl Places {
     pub fn new(inputs: Values, targets: Vec<Target>) -> Self {
         Places { inputs, targets, made: OnceLock::new() }
     }
+
+    /// The inputs, for an engine that is not ONNX Runtime.
+    pub(crate) fn inputs(&self) -> &Values {
+        &self.inputs
+    }
+
+    /// Where each wanted output goes.
+    pub(crate) fn targets(&self) -> &[Target] {
+        &self.targets
+    }
 }
 
 /// What `Inputs::Binding` holds for this engine.

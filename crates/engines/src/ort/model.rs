@@ -34,6 +34,7 @@ pub(super) unsafe fn read(runtime: &Runtime, session: *const OrtSession) -> Resu
             api.initializer_type,
             false,
         )?,
+        converts: Vec::new(),
         meta: reader.meta()?,
     })
 }

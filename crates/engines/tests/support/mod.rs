@@ -3,6 +3,7 @@
 
 mod library;
 pub(crate) mod openvino;
+pub(crate) mod rknn;
 pub(crate) mod subjects;
 
 use std::sync::Arc;

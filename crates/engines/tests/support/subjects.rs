@@ -6,7 +6,7 @@ use headway_core::engine::{Control, Engine};
 use headway_engines::fake::{FakeConfig, FakeEngine};
 use headway_engines::ort::OrtEngine;
 
-use super::{load, openvino};
+use super::{load, openvino, rknn};
 
 /// What a request says that its terminate flag ended.
 pub(crate) struct Terminated {
@@ -40,7 +40,12 @@ pub(crate) trait Subject {
 
 /// Every engine.
 pub(crate) fn subjects() -> Vec<Box<dyn Subject>> {
-    vec![Box::new(Fake), Box::new(OnnxRuntime), Box::new(OpenVino)]
+    let mut all: Vec<Box<dyn Subject>> = vec![Box::new(Fake), Box::new(OnnxRuntime), Box::new(OpenVino)];
+    if cfg!(target_os = "linux") {
+        all.push(Box::new(Rknn { zero_copy: false }));
+        all.push(Box::new(Rknn { zero_copy: true }));
+    }
+    all
 }
 
 struct Fake;
@@ -97,5 +102,29 @@ impl Subject for OpenVino {
 
     fn terminated(&self) -> Option<Terminated> {
         Some(Terminated { code: -13, words: "the request was cancelled" })
+    }
+}
+
+/// On the stand-in, through the runtime's copies or through bound memory.
+struct Rknn {
+    zero_copy: bool,
+}
+
+impl Subject for Rknn {
+    fn echo(&self) -> Box<dyn Engine> {
+        Box::new(rknn::load("identity", &["x"], &self.shapes(), self.zero_copy))
+    }
+
+    /// Such a model lists its shapes.
+    fn shapes(&self) -> Vec<Vec<i64>> {
+        (1..=12).map(|length| vec![1, length]).collect()
+    }
+
+    fn product(&self) -> Option<Box<dyn Engine>> {
+        Some(Box::new(rknn::load("mul", &["a", "b"], &[vec![1, 3]], self.zero_copy)))
+    }
+
+    fn terminated(&self) -> Option<Terminated> {
+        None
     }
 }

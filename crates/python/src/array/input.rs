@@ -130,6 +130,14 @@ impl Wanted<'_> {
     }
 }
 
+/// The element type of an array or an `OrtValue`; `None` for anything else.
+pub(crate) fn element_of(object: &Bound<'_, PyAny>) -> Option<DType> {
+    match ArrayView::of(object) {
+        Some(view) => view.dtype(),
+        None => object.cast::<OrtValue>().ok()?.get().held().element(),
+    }
+}
+
 /// The same tensor in memory of its own.
 pub(crate) fn copy_of(tensor: &Tensor, alloc: Alloc<'_>) -> Result<Value, DoorError> {
     let data = match &tensor.data {

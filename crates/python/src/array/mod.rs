@@ -20,7 +20,7 @@ mod view;
 pub(crate) use dlpack::{CPU_DEVICE, export, import};
 pub(crate) use dtype::dtype_of;
 pub(crate) use held::{Writable, duplicate, of_array, of_array_as, over, write_array, write_tensor, zeros};
-pub(crate) use input::{Wanted, copy_of, read_any, read_input};
+pub(crate) use input::{Wanted, copy_of, element_of, read_any, read_input};
 pub(crate) use memory::{Alloc, How};
 pub(crate) use output::{shared, to_python};
 pub(crate) use view::is_array;
