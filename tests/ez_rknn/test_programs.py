@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from headway import _demo
+from headway._library import onnxruntime_candidates
 
+from ..engines.rknn import standin
+from ..engines.rknn.standin import tensor
 from ..models.files import ROOT
 
 pytestmark = pytest.mark.timeout(120)
@@ -34,16 +37,29 @@ def run(name: str, model: str, tmp_path: Path) -> list[str]:
         text=True,
         timeout=100,
         check=False,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        env={
+            **os.environ,
+            "PYTHONIOENCODING": "utf-8",
+            "HEADWAY_RKNN_LIBRARY": str(standin.library()) if model.endswith(".rknn") else "",
+            "HEADWAY_STANDIN_ONNXRUNTIME": onnxruntime_candidates()[0],
+        },
     )
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     return done.stdout.splitlines()
 
 
-@pytest.fixture(scope="module")
-def model() -> str:
-    return str(_demo.model_file())
+@pytest.fixture(scope="module", params=["onnx", "rknn"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The demo's model; as a converted file says it, channels last and in float16, on the stand-in for the runtime."""
+    onnx = _demo.model_file()
+    if request.param == "onnx":
+        return str(onnx)
+    fed = tensor("input", [1, 224, 224, 3], "NHWC", "float16", perm=[0, 3, 1, 2])
+    given = tensor("probabilities", [1, 1000], kind="float16")
+    file = tmp_path_factory.mktemp("rknn") / "lite0.rknn"
+    file.write_bytes(standin.model("onnx", [fed], [given], onnx.read_bytes()))
+    return str(file)
 
 
 def test_run_once(model: str, tmp_path: Path) -> None:
