@@ -176,6 +176,34 @@ fn a_serial_key_is_in_a_batch_once_and_keys_take_turns() {
 }
 
 #[test]
+fn a_serial_key_of_two_flows_is_in_a_batch_once() {
+    let bench = with(8, 0, Config { serial: true, ..Config::default() });
+    assert_eq!(bench.flow.open_flow(flow(4, Overflow::Block)).ok(), Some(1));
+    for (number, key, flow) in [(1, 1, 0), (2, 2, 0), (3, 3, 1), (4, 2, 1)] {
+        bench.submit(row(number).key(key).on(flow));
+    }
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [3, 4, 1], "the second flow's turn; key 2 is there already");
+    bench.answer(work);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [2]);
+    bench.answer(work);
+}
+
+#[test]
+fn what_delivery_waits_for_waits_for_nobody() {
+    let limits = Some(limits(8, 5));
+    let bench = Bench::new(Config { batching: limits, delivery_depth: 1, ..Config::default() });
+    bench.submit(row(1).callback());
+    bench.submit(row(2).callback().deadline(0));
+    assert_eq!(bench.counters().undelivered, 1, "behind the first, and that is the bound");
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1]);
+    bench.answer(work);
+    assert_eq!(bench.deliver(), ["1: done 1", "2: expired waiting"]);
+}
+
+#[test]
 fn who_waits_for_its_own_answer_waits_for_nobody() {
     let bench = with(8, 5, Config { workers: 1, caller_lanes: 1, ..Config::default() });
     let first = bench.submit(row(1));

@@ -176,7 +176,8 @@ impl State {
         if !matches!(advice, Advice::Join { .. }) {
             return decide(&batcher.limits, &self.nobody(entry.submitted), advice, now);
         }
-        if entry.urgent {
+        // While its flow's delivery is at its bound nobody of it may come along, and delivery waits for this one.
+        if entry.urgent || self.gated(entry.flow) {
             return Verdict::Release(Reason::Idle);
         }
         let lead = Lead { key: group.key, flow: entry.flow, priority: entry.priority, any_lane };
@@ -214,7 +215,9 @@ impl State {
                 let Some(entry) = self.entries[item.index].as_ref() else { return Seen::Passed };
                 let alike = entry.group.filter(|group| group.key == lead.key);
                 let suits = (entry.any_lane || !lead.any_lane) && entry.deadline.is_none_or(|at| at > now);
-                let Some(group) = alike.filter(|_| suits && self.may_start(item)) else {
+                // `together` knows its own flow only: a serial key may have come along from another.
+                let twice = flow != lead.flow && self.keeps_order(item) && self.holds_key(company, item);
+                let Some(group) = alike.filter(|_| suits && !twice && self.may_start(item)) else {
                     return Seen::Passed;
                 };
                 if company.waiting.rows.saturating_add(group.rows) > most {
@@ -225,6 +228,12 @@ impl State {
                 if company.waiting.rows >= most { Seen::Enough } else { Seen::Taken }
             });
         }
+    }
+
+    /// True when one of the item's key is of the company.
+    fn holds_key(&self, company: &Company, item: &Item) -> bool {
+        let key = |index: &usize| self.entries[*index].as_ref().map(|entry| entry.key);
+        company.members.iter().any(|index| key(index) == Some(item.key))
     }
 
     /// Starts a request on a free lane, with whoever may join it.
