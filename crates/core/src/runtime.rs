@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
 use crate::slot::{Milestone, Seen, Slot, SlotRef, Tag};
 use crate::state::{Config, Effects, FlowConfig, LaneStats, Manner, State, Turn};
+use crate::vigil::{Next, Sign, Vigil};
 use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
 use crate::work::Work;
 
@@ -37,8 +38,8 @@ pub struct Shared {
     batches: bool,
     clock: Clock,
     pub(crate) spin: Duration,
-    /// Requests waiting, for spinning workers to look at without the lock.
-    waiting: Apart<AtomicU64>,
+    /// What waits, for spinning workers to look at without the lock: a `Sign`.
+    sign: Apart<AtomicU64>,
     /// Nanoseconds the model usually runs; 0 while unknown.
     usual: AtomicU64,
     /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
@@ -77,7 +78,7 @@ impl Shared {
             batches: config.batching.is_some(),
             clock,
             spin: config.spin,
-            waiting: Apart(AtomicU64::new(0)),
+            sign: Apart(AtomicU64::new(0)),
             usual: AtomicU64::new(0),
             waker: AtomicU64::new(0),
             state: Mutex::new(State::new(config, lanes)),
@@ -104,7 +105,7 @@ impl Shared {
     fn publish(&self, state: &mut State, fx: &mut Effects) {
         // A thread that does not sleep needs no wake-up; it looks before it sleeps.
         fx.deliver = fx.deliver && std::mem::take(&mut state.listening);
-        self.waiting.0.store(state.waiting() as u64, Ordering::Relaxed);
+        self.sign.0.store(state.sign().bits(), Ordering::Relaxed);
         self.usual.store(state.usual_run, Ordering::Relaxed);
     }
 
@@ -145,8 +146,9 @@ impl Shared {
     ///
     /// # Errors
     /// `Closed`, `QueueFull`: no ticket was given.
-    pub fn submit(self: &Arc<Self>, request: Request, manner: Manner) -> Result<SlotRef, Error> {
-        self.act(|state, now, fx| state.offer(request, manner, now, fx))
+    pub fn submit(self: &Arc<Self>, mut request: Request, manner: Manner) -> Result<SlotRef, Error> {
+        // What was not admitted is dropped here, without the lock.
+        self.act(|state, now, fx| state.offer(&mut request, manner, now, fx))
     }
 
     /// From now on somebody takes on a callers' lane, which then runs what any lane may run. False when somebody
@@ -178,13 +180,20 @@ impl Shared {
     ///
     /// # Errors
     /// The request itself, to be submitted instead.
-    pub fn begin(self: &Arc<Self>, request: Request, ahead: bool) -> Result<Work, Request> {
+    pub fn begin(self: &Arc<Self>, mut request: Request, ahead: bool) -> Result<Work, Request> {
+        self.begin_with(&mut request, ahead).ok_or(request)
+    }
+
+    /// The same for a request that stays where it is: empty once its work was begun.
+    #[inline]
+    pub fn begin_with(self: &Arc<Self>, request: &mut Request, ahead: bool) -> Option<Work> {
         self.act(|state, now, fx| state.begin(request, ahead, now, fx))
     }
 
     /// Ends work that was taken. The outcome is returned for a request begun by its own caller.
     pub fn complete(self: &Arc<Self>, mut work: Work) -> Option<Outcome> {
-        self.act(|state, now, fx| state.complete(&mut work, now, fx))
+        work.release();
+        self.act(|state, now, fx| state.complete(work, now, fx))
     }
 
     /// Waits for work on a worker's lane; `None` when the lane is closed.
@@ -201,71 +210,88 @@ impl Shared {
     }
 
     /// Completes what was taken before and takes the next, under one lock; sleeps when there is nothing.
-    pub(crate) fn step(self: &Arc<Self>, lane: usize, finished: Option<Work>) -> Option<Work> {
-        let mut finished = finished;
+    pub(crate) fn step(self: &Arc<Self>, lane: usize, mut finished: Option<Work>) -> Option<Work> {
+        if let Some(work) = &mut finished {
+            work.release();
+        }
         let may_spin = !self.spin.is_zero();
         let turn = self.act(|state, now, fx| {
-            if let Some(work) = &mut finished {
+            if let Some(work) = finished {
                 state.complete(work, now, fx);
             }
             state.turn(lane, false, now, fx)
         });
-        // The inputs of what was finished are released here, without the lock.
-        drop(finished);
         match turn {
             Turn::Work(work) => return Some(work),
             Turn::Leave => return None,
-            Turn::Park if may_spin => self.spin(),
             Turn::Park => {}
         }
-        self.park(lane)
-    }
-
-    fn spin(&self) {
-        let start = Instant::now();
-        while self.waiting.0.load(Ordering::Relaxed) == 0 && start.elapsed() < self.spin {
-            for _ in 0..32 {
-                std::hint::spin_loop();
+        let mut woken = false;
+        loop {
+            if may_spin {
+                self.spin(woken);
             }
-            // The thread that is waited for may want this very core.
-            std::thread::yield_now();
+            match self.park(lane) {
+                Turn::Work(work) => return Some(work),
+                Turn::Leave => return None,
+                // Whoever it was woken for was quicker: the next may be quick to come, too.
+                Turn::Park => woken = true,
+            }
         }
     }
 
-    fn park(self: &Arc<Self>, lane: usize) -> Option<Work> {
+    /// Stays awake until there is something to take, or nothing came for long enough.
+    fn spin(&self, woken: bool) {
+        let start = Instant::now();
+        let sign = || Sign::from_bits(self.sign.0.load(Ordering::Relaxed));
+        let mut vigil = Vigil::new(self.spin, woken, sign(), Duration::ZERO);
+        loop {
+            let rounds = match vigil.look(sign(), start.elapsed()) {
+                Next::Claim | Next::Park => return,
+                Next::LookSoon => 4,
+                Next::Look => 32,
+            };
+            for _ in 0..rounds {
+                std::hint::spin_loop();
+            }
+            if rounds > 4 {
+                // The thread that is waited for may want this very core.
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Takes work or the end, if there is either; else sleeps until the worker is woken, and says `Park`.
+    fn park(self: &Arc<Self>, lane: usize) -> Turn {
         let mut state = lock(&self.state);
         loop {
             let mut fx = Effects::default();
             let turn = state.turn(lane, true, self.clock.now(), &mut fx);
             self.publish(&mut state, &mut fx);
             match turn {
-                Turn::Work(work) => {
-                    drop(state);
-                    self.apply(&mut fx);
-                    return Some(work);
-                }
-                Turn::Leave => {
-                    drop(state);
-                    self.apply(&mut fx);
-                    return None;
-                }
-                // Nothing was decided, or expired requests were ended on the way: tell their callers first.
-                Turn::Park if fx.is_idle() => {
-                    state = wait(&self.lane_bells[lane], state, None);
-                    let core = cores::current();
-                    if core != 0 && self.waker.swap(0, Ordering::Relaxed) == core {
-                        drop(state);
-                        cores::leave(core);
-                        state = lock(&self.state);
-                    }
-                }
+                Turn::Park if fx.is_idle() => break,
+                // Expired requests were ended on the way: tell their callers first.
                 Turn::Park => {
                     drop(state);
                     self.apply(&mut fx);
                     state = lock(&self.state);
                 }
+                turn => {
+                    drop(state);
+                    self.apply(&mut fx);
+                    return turn;
+                }
             }
         }
+        while state.is_parked(lane) {
+            state = wait(&self.lane_bells[lane], state, None);
+        }
+        drop(state);
+        let core = cores::current();
+        if core != 0 && self.waker.swap(0, Ordering::Relaxed) == core {
+            cores::leave(core);
+        }
+        Turn::Park
     }
 
     /// Waits until the request ends (or `until`), running it on this thread where `how` allows.
@@ -275,6 +301,9 @@ impl Shared {
                 let claimed = self.act(|state, now, fx| state.claim(slot, how.ahead, now, fx));
                 if let Some(work) = claimed {
                     self.run(work, slot);
+                    if slot.is_ended() {
+                        return Seen::Ended;
+                    }
                     continue;
                 }
             }
