@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
 use crate::slot::{Milestone, Seen, Slot, SlotRef, Tag};
 use crate::state::{Config, Effects, FlowConfig, LaneStats, Manner, State, Turn};
-use crate::vigil::{Next, Sign, Vigil};
 use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
+use crate::vigil::{Next, Sign, Vigil};
 use crate::work::Work;
 
 /// On a cache line of its own: who looks at it does not slow down who takes the lock beside it.
@@ -127,6 +127,11 @@ impl Shared {
     /// Time on this session's clock.
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// What a worker that is awake sees.
+    pub fn sign(&self) -> Sign {
+        Sign::from_bits(self.sign.0.load(Ordering::Relaxed))
     }
 
     /// How long the model usually runs, once it has run.
@@ -243,10 +248,9 @@ impl Shared {
     /// Stays awake until there is something to take, or nothing came for long enough.
     fn spin(&self, woken: bool) {
         let start = Instant::now();
-        let sign = || Sign::from_bits(self.sign.0.load(Ordering::Relaxed));
-        let mut vigil = Vigil::new(self.spin, woken, sign(), Duration::ZERO);
+        let mut vigil = Vigil::new(self.spin, woken, self.sign(), Duration::ZERO);
         loop {
-            let rounds = match vigil.look(sign(), start.elapsed()) {
+            let rounds = match vigil.look(self.sign(), start.elapsed()) {
                 Next::Claim | Next::Park => return,
                 Next::LookSoon => 4,
                 Next::Look => 32,
@@ -296,6 +300,17 @@ impl Shared {
 
     /// Waits until the request ends (or `until`), running it on this thread where `how` allows.
     pub fn wait(self: &Arc<Self>, slot: &SlotRef, until: Option<Instant>, how: Waiting) -> Seen {
+        self.wait_until(slot, || until, how)
+    }
+
+    /// The same; the clock is not looked at for a request that need not wait.
+    #[inline]
+    pub fn wait_until(
+        self: &Arc<Self>,
+        slot: &SlotRef,
+        until: impl Fn() -> Option<Instant>,
+        how: Waiting,
+    ) -> Seen {
         loop {
             if how.execute && !slot.is_ended() {
                 let claimed = self.act(|state, now, fx| state.claim(slot, how.ahead, now, fx));
@@ -310,7 +325,7 @@ impl Shared {
             if self.batches && !how.execute && !slot.is_ended() {
                 self.act(|state, now, fx| state.await_slot(slot, now, fx));
             }
-            match slot.wait(Milestone::Ended, until, self.patience()) {
+            match slot.wait(Milestone::Ended, until(), self.patience()) {
                 Seen::Granted(work) => self.run(work, slot),
                 seen => return seen,
             }

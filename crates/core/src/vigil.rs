@@ -29,6 +29,11 @@ impl Sign {
         Sign(bits)
     }
 
+    /// True when all there is is one request that its caller may run.
+    pub fn is_lone(self) -> bool {
+        self.0 & LONE != 0
+    }
+
     /// As a number.
     pub fn bits(self) -> u64 {
         self.0

@@ -111,7 +111,7 @@ impl State {
             head_start: manner.head_start,
             submitted: now,
             deadline: request.deadline,
-            room_until: manner.room_until,
+            room_until: manner.room_until.or_else(|| Some(now.saturating_add(manner.room_for?))),
             group: request.group,
         });
         (index, slot)

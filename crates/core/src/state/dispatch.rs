@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Effects, Flow, Phase, Running, State};
+use super::{Effects, Flow, LaneSlot, Phase, Running, State};
 use crate::request::{Outcome, Ticket, Time};
 use crate::schedule::{Item, choose_flow};
 use crate::work::Work;
@@ -212,9 +212,17 @@ impl State {
         self.lanes[lane].running.push(running);
     }
 
+    /// True for a lane whose worker sleeps, or that a parked caller may get.
+    #[inline]
+    fn is_called(&self, lane: &LaneSlot) -> bool {
+        !lane.busy && !lane.gone && (lane.parked || (!lane.worker && self.callers > 0))
+    }
+
     /// Wakes as many sleeping workers as there is work for, and hands work to callers parked on their own requests.
     pub(super) fn kick(&mut self, now: Time, fx: &mut Effects) {
-        if self.waiting() == 0 {
+        if self.waiting() == 0
+            || (self.batcher.is_none() && !self.lanes.iter().any(|lane| self.is_called(lane)))
+        {
             return;
         }
         let waking = self.lanes.iter().filter(|lane| lane.waking && !lane.busy).count();

@@ -96,7 +96,9 @@ pub struct Manner {
     pub flow: usize,
     /// Whether the caller may wait for room.
     pub patience: Patience,
-    /// Until when it waits for room; `None` for ever.
+    /// How long it waits for room, from the moment that it is handed in.
+    pub room_for: Option<Duration>,
+    /// Until when it waits for room, whatever `room_for` says. With neither it waits for ever.
     pub room_until: Option<Time>,
     /// A callback of the door; the request counts as undelivered until it has returned.
     pub callback: Option<Tag>,
@@ -113,6 +115,7 @@ impl Default for Manner {
         Manner {
             flow: 0,
             patience: Patience::Never,
+            room_for: None,
             room_until: None,
             callback: None,
             any_lane: false,
@@ -270,8 +273,10 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(config: Config, lanes: Vec<Option<Box<dyn Lane>>>) -> Self {
         let workers = config.workers;
-        let lanes =
-            lanes.into_iter().enumerate().map(|(number, engine)| LaneSlot::new(number, engine, number < workers));
+        let lanes = lanes
+            .into_iter()
+            .enumerate()
+            .map(|(number, engine)| LaneSlot::new(number, engine, number < workers));
         let flow = Flow::new(config.flow, config.delivery_depth, false);
         State {
             phase: Phase::Open,
