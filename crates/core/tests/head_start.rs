@@ -79,7 +79,8 @@ fn a_caller_that_cannot_run_it_after_all_ends_the_moment() {
 
 #[test]
 fn a_request_that_nobody_asks_for_runs_all_the_same() {
-    let config = Config { spin: Duration::from_millis(20), flow: flow(8, Overflow::Block), ..Config::default() };
+    let config =
+        Config { spin: Duration::from_millis(20), flow: flow(8, Overflow::Block), ..Config::default() };
     let flow = Shared::new(config, Some(Arc::new(Echo::default())), Clock::system()).expect("lanes");
     let threads = Threads::start(&flow).expect("threads");
     for number in 20..220 {
