@@ -6,14 +6,13 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::cores;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
 use crate::slot::{Milestone, Seen, Slot, SlotRef, Tag};
 use crate::state::{Config, Effects, FlowConfig, LaneStats, Manner, State, Turn};
-use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
-use crate::vigil::{Next, Sign, Vigil};
+use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock};
+use crate::vigil::Sign;
 use crate::work::Work;
 
 /// On a cache line of its own: who looks at it does not slow down who takes the lock beside it.
@@ -36,7 +35,7 @@ pub struct Shared {
     can_cancel: bool,
     /// Requests wait for others: who parks on one ends that.
     batches: bool,
-    clock: Clock,
+    pub(crate) clock: Clock,
     pub(crate) spin: Duration,
     /// What waits, for spinning workers to look at without the lock: a `Sign`.
     sign: Apart<AtomicU64>,
@@ -102,7 +101,7 @@ impl Shared {
     }
 
     /// The last thing done under the lock.
-    fn publish(&self, state: &mut State, fx: &mut Effects) {
+    pub(crate) fn publish(&self, state: &mut State, fx: &mut Effects) {
         // A thread that does not sleep needs no wake-up; it looks before it sleeps.
         fx.deliver = fx.deliver && std::mem::take(&mut state.listening);
         self.sign.0.store(state.sign().bits(), Ordering::Relaxed);
@@ -212,90 +211,6 @@ impl Shared {
             Turn::Work(work) => Some(work),
             Turn::Park | Turn::Leave => None,
         })
-    }
-
-    /// Completes what was taken before and takes the next, under one lock; sleeps when there is nothing.
-    pub(crate) fn step(self: &Arc<Self>, lane: usize, mut finished: Option<Work>) -> Option<Work> {
-        if let Some(work) = &mut finished {
-            work.release();
-        }
-        let may_spin = !self.spin.is_zero();
-        let turn = self.act(|state, now, fx| {
-            if let Some(work) = finished {
-                state.complete(work, now, fx);
-            }
-            state.turn(lane, false, now, fx)
-        });
-        match turn {
-            Turn::Work(work) => return Some(work),
-            Turn::Leave => return None,
-            Turn::Park => {}
-        }
-        let mut woken = false;
-        loop {
-            if may_spin {
-                self.spin(woken);
-            }
-            match self.park(lane) {
-                Turn::Work(work) => return Some(work),
-                Turn::Leave => return None,
-                // Whoever it was woken for was quicker: the next may be quick to come, too.
-                Turn::Park => woken = true,
-            }
-        }
-    }
-
-    /// Stays awake until there is something to take, or nothing came for long enough.
-    fn spin(&self, woken: bool) {
-        let start = Instant::now();
-        let mut vigil = Vigil::new(self.spin, woken, self.sign(), Duration::ZERO);
-        loop {
-            let rounds = match vigil.look(self.sign(), start.elapsed()) {
-                Next::Claim | Next::Park => return,
-                Next::LookSoon => 4,
-                Next::Look => 32,
-            };
-            for _ in 0..rounds {
-                std::hint::spin_loop();
-            }
-            if rounds > 4 {
-                // The thread that is waited for may want this very core.
-                std::thread::yield_now();
-            }
-        }
-    }
-
-    /// Takes work or the end, if there is either; else sleeps until the worker is woken, and says `Park`.
-    fn park(self: &Arc<Self>, lane: usize) -> Turn {
-        let mut state = lock(&self.state);
-        loop {
-            let mut fx = Effects::default();
-            let turn = state.turn(lane, true, self.clock.now(), &mut fx);
-            self.publish(&mut state, &mut fx);
-            match turn {
-                Turn::Park if fx.is_idle() => break,
-                // Expired requests were ended on the way: tell their callers first.
-                Turn::Park => {
-                    drop(state);
-                    self.apply(&mut fx);
-                    state = lock(&self.state);
-                }
-                turn => {
-                    drop(state);
-                    self.apply(&mut fx);
-                    return turn;
-                }
-            }
-        }
-        while state.is_parked(lane) {
-            state = wait(&self.lane_bells[lane], state, None);
-        }
-        drop(state);
-        let core = cores::current();
-        if core != 0 && self.waker.swap(0, Ordering::Relaxed) == core {
-            cores::leave(core);
-        }
-        Turn::Park
     }
 
     /// Waits until the request ends (or `until`), running it on this thread where `how` allows.
