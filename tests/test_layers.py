@@ -37,7 +37,7 @@ _FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names
 
 #: Rust's core: words, then pure steps, then what the lock holds. What acts (threads, clocks, wake-ups) stands above.
 WORDS = {"error", "sync", "clock", "value", "request", "engine", "work"}
-PURE = {"admission", "schedule", "reorder", "metrics", "keys", "deadlines", "batch", "cost"}
+PURE = {"admission", "schedule", "reorder", "metrics", "keys", "deadlines", "batch", "cost", "vigil"}
 LOCKED = {"state", "slot", "bell"}
 
 

@@ -107,6 +107,11 @@ impl Slot {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// True once it has its ticket, whatever became of it since.
+    pub fn is_admitted(&self) -> bool {
+        matches!(lock(&self.cell).stage, Stage::Admitted(_) | Stage::Ended(_) | Stage::Taken)
+    }
+
     /// Its ticket, once admitted and until it ended.
     pub fn ticket(&self) -> Option<Ticket> {
         match lock(&self.cell).stage {

@@ -116,6 +116,7 @@ fn submitter(flow: &Arc<Shared>, me: u64, seen: &Tally) {
             3 => asked.request.deadline = Some(flow.now() + Duration::from_micros(number % 100)),
             _ => {}
         }
+        asked.manner.head_start = turn % 3 > 0;
         let Ok(slot) = flow.submit(asked.request, asked.manner) else {
             seen.rejected.fetch_add(1, Ordering::Relaxed);
             continue;

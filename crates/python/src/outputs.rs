@@ -5,6 +5,7 @@ use headway_core::request::Outcome;
 use headway_core::value::{Value, Values};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use smallvec::SmallVec;
 
 use crate::core::{Core, Kind};
 use crate::errors;
@@ -32,13 +33,13 @@ pub(crate) fn to_list(py: Python<'_>, values: Values, core: &Core, form: Form) -
 }
 
 fn native(py: Python<'_>, values: Values, core: &Core) -> PyResult<Py<PyList>> {
-    let list = PyList::empty(py);
+    let mut arrays: SmallVec<[Py<PyAny>; 4]> = SmallVec::new();
     for value in values {
         let array = crate::array::to_python(py, value)
             .map_err(|error| errors::raise_door(py, error, core.engine_name))?;
-        list.append(array)?;
+        arrays.push(array);
     }
-    Ok(list.unbind())
+    Ok(PyList::new(py, arrays)?.unbind())
 }
 
 /// The same values, not looked into.

@@ -38,16 +38,16 @@ fn outcome(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> P
     }
     // The caller waits for as long as the engine reads: its arrays are borrowed, not even counted.
     let how = if call.form() == Form::Arrays { How::Borrow } else { How::Hold };
-    let request = core.request(call, how, options)?;
-    match core.shared.begin(request, ahead) {
-        Ok(mut work) => {
+    let mut request = core.request(call, how, options)?;
+    match core.shared.begin_with(&mut request, ahead) {
+        Some(mut work) => {
             let outcome = life::away(py, || {
                 work.run();
                 core.shared.complete(work)
             });
             Ok(outcome.unwrap_or_else(lost))
         }
-        Err(request) => queued(core, call, options, (how == How::Hold).then_some(request), ahead),
+        None => queued(core, call, options, (how == How::Hold).then_some(request), ahead),
     }
 }
 

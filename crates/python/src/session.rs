@@ -240,8 +240,11 @@ impl Session {
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options };
         let request = core.request(&Call::arrays(input_feed, output_names), core.how(), &options)?;
-        let block = block && !wait::in_event_loop(py);
-        let slot = core.enqueue(py, request, core.manner(block, true, None), true)?;
+        let looped = wait::in_event_loop(py);
+        // What awaits in an event loop never runs a request itself.
+        let head_start = !looped && core.shared.can_cancel() && wait::may_execute(py, &core);
+        let manner = Manner { head_start, ..core.manner(block && !looped, true, None) };
+        let slot = core.enqueue(py, request, manner, true)?;
         Ok(InferenceFuture::new(Arc::clone(&core), slot, Form::Arrays))
     }
 

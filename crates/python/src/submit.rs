@@ -194,7 +194,10 @@ impl Core {
             .shared
             .submit(request, manner)
             .map_err(|error| errors::raise(py, &error, self.engine_name))?;
-        if waits && slot.ticket().is_none() && !slot.is_ended() {
+        if slot.is_admitted() {
+            return Ok(slot);
+        }
+        if waits && !slot.is_ended() {
             wait::wait_admitted(py, self, &slot)?;
         }
         if let Some(error) = slot.refusal() {
@@ -210,9 +213,8 @@ impl Core {
             () if block => Patience::Wait,
             () => Patience::Never,
         };
-        let room = self.settings.submit_timeout.filter(|_| bounded);
-        let room_until = room.map(|room| self.shared.now() + room);
-        Manner { patience, room_until, callback, ..Manner::default() }
+        let room_for = self.settings.submit_timeout.filter(|_| bounded);
+        Manner { patience, room_for, callback, ..Manner::default() }
     }
 
     /// Asynchronous calls copy, unless the session says that they borrow.

@@ -103,8 +103,7 @@ pub(crate) fn wait_ended(
     let how = Waiting { execute, ahead: delivers(core) };
     let main = on_main_thread(py);
     loop {
-        let slice = slice_until(main, until);
-        let seen = away(py, || core.shared.wait(slot, slice, how));
+        let seen = away(py, || core.shared.wait_until(slot, || slice_until(main, until), how));
         match seen {
             Seen::TimedOut if main => {
                 if let Err(raised) = py.check_signals() {

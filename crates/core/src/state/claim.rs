@@ -26,7 +26,7 @@ impl State {
         };
         let Some(work) = self.start_out_of_turn(index, lane, now, fx) else { return false };
         slot.grant(work);
-        fx.grants.push(slot);
+        fx.rare().grants.push(slot);
         true
     }
 
@@ -36,8 +36,12 @@ impl State {
         if self.batcher.is_some() {
             return self.launch(index, lane, self.reason_out_of_turn(index), now, fx);
         }
-        let (running, job) = self.start(index, fx)?;
-        Some(self.occupy(lane, running, job, now))
+        let mut work = self.occupy(lane, now);
+        if !self.start(index, &mut work, now, fx) {
+            self.vacate(work);
+            return None;
+        }
+        Some(work)
     }
 
     /// Lets the thread that waits for a request run it on the spot: when it is next and a lane is free, or,
@@ -67,6 +71,7 @@ impl State {
         if ahead {
             self.hurry(&item, fx);
         }
+        self.end_head_start(index);
         if let Some(entry) = self.entries[index].as_mut() {
             self.callers += usize::from(!entry.caller);
             entry.caller = true;

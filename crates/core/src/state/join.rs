@@ -246,9 +246,12 @@ impl State {
         fx: &mut Effects,
     ) -> Option<Work> {
         let lead = self.lead(index, lane);
-        let (running, job) = self.start(index, fx)?;
-        let mut rows = running.group.map_or(1, |group| group.rows);
-        let mut work = self.occupy(lane, running, job, now);
+        let mut rows = self.entries[index].as_ref()?.group.map_or(1, |group| group.rows);
+        let mut work = self.occupy(lane, now);
+        if !self.start(index, &mut work, now, fx) {
+            self.vacate(work);
+            return None;
+        }
         if let Some(lead) = lead.filter(|_| !matches!(reason, Reason::Alone | Reason::Off)) {
             // Those in the line for room move up as others start, so it is looked again.
             while let Some(joined) = self.take_along(&lead, &mut work, rows, now, fx) {
@@ -299,9 +302,9 @@ impl State {
         company.waiting.rows = rows;
         self.gather(lead, &mut company, now);
         for index in &company.members {
-            let (running, job) = self.start(*index, fx)?;
-            self.mark_running(work.lane, running, now);
-            work.jobs.push(job);
+            if !self.start(*index, work, now, fx) {
+                return None;
+            }
         }
         (!company.members.is_empty()).then_some(company.waiting.rows)
     }

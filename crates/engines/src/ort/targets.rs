@@ -51,7 +51,7 @@ impl OrtLane {
             return result;
         }
         // SAFETY: the job keeps the binding and with it the inputs' memory until the feeds are released.
-        unsafe { self.feeds.fill(&self.session, &places.inputs) }?;
+        unsafe { self.feeds.fill(&self.session, &places.inputs, false) }?;
         self.want(wanted)?;
         check_wanted(wanted, &places.targets, self.output_names.len())?;
         self.place_all(wanted, &places.targets)?;
