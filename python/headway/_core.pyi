@@ -754,7 +754,7 @@ class Deliveries:
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> tuple[Callable[..., object], tuple[Any, ...]]:
-        """Wait for the next due callback: ``(callable, args)``. The one before has returned; ends when there is none."""
+        """Wait for the next due callback: ``(callable, args)``. Asking says that the one before has returned."""
 
     def report(self, callback: object, raised: BaseException) -> None:
         """Tell ``sys.unraisablehook`` what a callback raised."""

@@ -112,7 +112,10 @@ def _nothing() -> None:
 
 
 #: The last loop and its bell: looking into the dictionary costs as much as all the rest of a submission.
-_last: tuple[Callable[[], asyncio.AbstractEventLoop | None], Callable[[], LoopBell | None]] = (_nothing, _nothing)
+_last: tuple[Callable[[], asyncio.AbstractEventLoop | None], Callable[[], LoopBell | None]] = (
+    _nothing,
+    _nothing,
+)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:
