@@ -210,13 +210,13 @@ class Session:
         self,
         input_feed: _Feed,
         output_names: Sequence[str] | None = None,
+        bounded: bool = False,
+        run_options: RunOptions | None = None,
         *,
-        bounded: bool,
         any_lane: bool = False,
         timeout: float | None = ...,
         priority: int = 0,
         stream: _StreamKey | None = None,
-        run_options: RunOptions | None = None,
     ) -> InferenceFuture:
         """Submit without blocking: the future may still be waiting for room.
 
@@ -752,14 +752,12 @@ class Lane:
 class Deliveries:
     """What the delivery thread works with."""
 
-    def next(self) -> list[list[tuple[Callable[..., object], tuple[Any, ...]]]] | None:
-        """Wait for due callbacks: ``[(callable, args), ...]`` of each request; None when there will be none."""
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[Callable[..., object], tuple[Any, ...]]:
+        """Wait for the next due callback: ``(callable, args)``. Asking says that the one before has returned."""
 
     def report(self, callback: object, raised: BaseException) -> None:
         """Tell ``sys.unraisablehook`` what a callback raised."""
-
-    def returned(self, raised: bool) -> None:
-        """The callbacks of the oldest request given out have returned; one of them raised."""
 
 @final
 class Bell:

@@ -12,6 +12,7 @@ from headway import _core
 from headway._batching import Batching
 from headway._binding import OrtValueCalls
 from headway._conventions import Conventions
+from headway._delivery import await_admission, waiter_of
 from headway._errors import QueueFull
 from headway._load import Loaded, Wanted, load_callable, load_onnxruntime, source_of
 from headway._metrics import CloseReport, Stats, ThreadStats, stats_from
@@ -229,17 +230,23 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         Raises:
             What ``run`` raises. ``concurrent.futures.CancelledError`` when somebody else cancelled the request.
         """
-        from headway._delivery import await_future
-
-        future = self._line_up(input_feed, output_names, bounded=False, run_options=run_options, **call)
-        return await await_future(future)
+        if call:
+            future = self._line_up(input_feed, output_names, False, run_options, **call)
+        else:
+            future = self._line_up(input_feed, output_names, False, run_options)
+        # As in `await_future`: a coroutine of its own for this costs as much as the waiting.
+        try:
+            if (waiter := waiter_of(future)) is not None:
+                await waiter
+        except BaseException:
+            future.cancel()
+            raise
+        return future.result()
 
     async def asubmit(
         self, input_feed: Any, output_names: Sequence[str] | None = None, **call: Any
     ) -> InferenceFuture:
         """Like ``submit``, waiting for room without blocking the loop (for ``submit_timeout`` at most)."""
-        from headway._delivery import await_admission
-
         return await await_admission(self._line_up(input_feed, output_names, bounded=True, **call))
 
     # ---- futures ----------------------------------------------------------------------------------------------

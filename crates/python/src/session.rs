@@ -249,7 +249,8 @@ impl Session {
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
-    #[pyo3(signature = (input_feed, output_names=None, *, bounded, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
+    // The first four in order: reading keywords takes as long as the rest of the call's arguments.
+    #[pyo3(signature = (input_feed, output_names=None, bounded=false, run_options=None, *, any_lane=false, timeout=Deadline::Session, priority=0, stream=None))]
     #[allow(clippy::too_many_arguments)]
     fn _line_up(
         &self,
@@ -257,11 +258,11 @@ impl Session {
         input_feed: &Bound<'_, PyAny>,
         output_names: Option<&Bound<'_, PyAny>>,
         bounded: bool,
+        run_options: Option<&Bound<'_, PyAny>>,
         any_lane: bool,
         timeout: Deadline,
         priority: i32,
         stream: Option<&Bound<'_, PyAny>>,
-        run_options: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<InferenceFuture> {
         let core = self.core(py)?;
         core.enter(py)?;
