@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
 use crate::slot::{Milestone, Seen, Slot, SlotRef, Tag};
 use crate::state::{Config, Effects, FlowConfig, LaneStats, Manner, State, Turn};
-use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
 use crate::work::Work;
 
 /// On a cache line of its own: who looks at it does not slow down who takes the lock beside it.
@@ -39,6 +39,8 @@ pub struct Shared {
     pub(crate) spin: Duration,
     /// Requests waiting, for spinning workers to look at without the lock.
     waiting: Apart<AtomicU64>,
+    /// No more requests are admitted: who spins goes to see whether its lane has to leave.
+    pub(crate) closing: AtomicBool,
     /// Nanoseconds the model usually runs; 0 while unknown.
     usual: AtomicU64,
     /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
@@ -52,6 +54,8 @@ pub struct Waiting {
     pub execute: bool,
     /// It is the delivery thread: ahead of the queue, past the delivery bound.
     pub ahead: bool,
+    /// It has waited for this request before, and spun for as long as it may.
+    pub again: bool,
 }
 
 impl Shared {
@@ -78,6 +82,7 @@ impl Shared {
             clock,
             spin: config.spin,
             waiting: Apart(AtomicU64::new(0)),
+            closing: AtomicBool::new(false),
             usual: AtomicU64::new(0),
             waker: AtomicU64::new(0),
             state: Mutex::new(State::new(config, lanes)),
@@ -203,33 +208,43 @@ impl Shared {
     /// Completes what was taken before and takes the next, under one lock; sleeps when there is nothing.
     pub(crate) fn step(self: &Arc<Self>, lane: usize, finished: Option<Work>) -> Option<Work> {
         let mut finished = finished;
-        let may_spin = !self.spin.is_zero();
-        let turn = self.act(|state, now, fx| {
-            if let Some(work) = &mut finished {
-                state.complete(work, now, fx);
+        let mut since = None;
+        loop {
+            let turn = self.act(|state, now, fx| {
+                if let Some(work) = &mut finished {
+                    state.complete(work, now, fx);
+                }
+                state.turn(lane, false, now, fx)
+            });
+            // The inputs of what was finished are released here, without the lock.
+            finished = None;
+            match turn {
+                Turn::Work(work) => return Some(work),
+                Turn::Leave => return None,
+                Turn::Park if self.spin(&mut since) => {}
+                Turn::Park => return self.park(lane),
             }
-            state.turn(lane, false, now, fx)
-        });
-        // The inputs of what was finished are released here, without the lock.
-        drop(finished);
-        match turn {
-            Turn::Work(work) => return Some(work),
-            Turn::Leave => return None,
-            Turn::Park if may_spin => self.spin(),
-            Turn::Park => {}
         }
-        self.park(lane)
     }
 
-    fn spin(&self) {
-        let start = Instant::now();
-        while self.waiting.0.load(Ordering::Relaxed) == 0 && start.elapsed() < self.spin {
+    /// Spins until something waits; false when it is time to park. `since` is when this lane began to.
+    fn spin(&self, since: &mut Option<Instant>) -> bool {
+        if self.spin.is_zero() || (since.is_some() && self.waiting.0.load(Ordering::Relaxed) != 0) {
+            // What waits was not for this lane just now: only a parked one is told when it is.
+            return false;
+        }
+        let start = *since.get_or_insert_with(Instant::now);
+        while self.waiting.0.load(Ordering::Relaxed) == 0 {
+            if self.closing.load(Ordering::Relaxed) || start.elapsed() >= self.spin {
+                return false;
+            }
             for _ in 0..32 {
                 std::hint::spin_loop();
             }
             // The thread that is waited for may want this very core.
             std::thread::yield_now();
         }
+        true
     }
 
     fn park(self: &Arc<Self>, lane: usize) -> Option<Work> {
@@ -270,6 +285,7 @@ impl Shared {
 
     /// Waits until the request ends (or `until`), running it on this thread where `how` allows.
     pub fn wait(self: &Arc<Self>, slot: &SlotRef, until: Option<Instant>, how: Waiting) -> Seen {
+        let spin = if how.again { Duration::ZERO } else { self.patience() };
         loop {
             if how.execute && !slot.is_ended() {
                 let claimed = self.act(|state, now, fx| state.claim(slot, how.ahead, now, fx));
@@ -281,7 +297,7 @@ impl Shared {
             if self.batches && !how.execute && !slot.is_ended() {
                 self.act(|state, now, fx| state.await_slot(slot, now, fx));
             }
-            match slot.wait(Milestone::Ended, until, self.patience()) {
+            match slot.wait(Milestone::Ended, until, spin) {
                 Seen::Granted(work) => self.run(work, slot),
                 seen => return seen,
             }

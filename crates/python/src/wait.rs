@@ -100,7 +100,7 @@ pub(crate) fn wait_ended(
     until: Option<Instant>,
     execute: bool,
 ) -> PyResult<Seen> {
-    let how = Waiting { execute, ahead: delivers(core) };
+    let mut how = Waiting { execute, ahead: delivers(core), again: false };
     let main = on_main_thread(py);
     loop {
         let slice = slice_until(main, until);
@@ -115,6 +115,7 @@ pub(crate) fn wait_ended(
                     away(py, || core.shared.leave(slot));
                     return Ok(Seen::TimedOut);
                 }
+                how.again = true;
             }
             Seen::TimedOut => {
                 away(py, || core.shared.leave(slot));
