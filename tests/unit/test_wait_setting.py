@@ -35,7 +35,7 @@ def test_wrong_values(wrong: Any) -> None:
 
 @pytest.mark.parametrize("wrong", [None, True, b"auto", ["auto"]])
 def test_wrong_types(wrong: Any) -> None:
-    with pytest.raises(TypeError, match="wait: expected 'auto', 'park', 'spin' or a number of seconds, got"):
+    with pytest.raises(TypeError, match="wait: expected one of 'auto', 'park', 'spin' or a number of seconds, got"):
         headway.InferenceSession(FakeEngine(), wait=wrong)
 
 
