@@ -45,7 +45,9 @@ def _asubmit(session: headway.InferenceSession, names: Any, feed: Any, **call: A
 WAYS: dict[str, Way] = {
     "run": lambda session, names, feed, **call: session.run(names, feed, **call),
     "submit": lambda session, names, feed, **call: session.submit(feed, names, **call).result(PATIENCE),
-    "try_submit": lambda session, names, feed, **call: session.try_submit(feed, names, **call).result(PATIENCE),
+    "try_submit": lambda session, names, feed, **call: session.try_submit(feed, names, **call).result(
+        PATIENCE
+    ),
     "arun": _arun,
     "asubmit": _asubmit,
 }
@@ -104,7 +106,8 @@ def test_some_outputs_only(kind: str, way: str) -> None:
         results = WAYS[way](session, ["d", "s"], FEED, out=[d, None])
         assert results[0] is d
         np.testing.assert_array_equal(results[1], expected[0])
-        for nothing in (None, [None, None], {}):
+        nothings: list[Any] = [None, [None, None], {}]
+        for nothing in nothings:
             np.testing.assert_array_equal(WAYS[way](session, None, FEED, out=nothing)[1], expected[1])
 
 
@@ -142,11 +145,11 @@ def test_an_array_that_does_not_fit(kind: str, way: str, what: str, array: Any, 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_wrong_out(kind: str, way: str) -> None:
     with _model(kind) as session:
-        with pytest.raises(headway.InputError, match="'e'.*not one of the wanted outputs"):
+        with pytest.raises(headway.InputError, match=r"'e'.*not one of the wanted outputs"):
             WAYS[way](session, None, FEED, out={"e": _empty()})
-        with pytest.raises(headway.InputError, match="'s'.*not one of the wanted outputs"):
+        with pytest.raises(headway.InputError, match=r"'s'.*not one of the wanted outputs"):
             WAYS[way](session, ["d"], FEED, out={"s": _empty()})
-        with pytest.raises(headway.InputError, match="2 wanted outputs.*got 1"):
+        with pytest.raises(headway.InputError, match=r"2 wanted outputs.*got 1"):
             WAYS[way](session, None, FEED, out=[_empty()])
         with pytest.raises(headway.InputError, match="out is one array"):
             WAYS[way](session, None, FEED, out=_empty())
@@ -158,9 +161,9 @@ def test_a_wrong_out(kind: str, way: str) -> None:
 def test_shared_memory() -> None:
     x, both = X.copy(), np.zeros((4, 3), np.float32)
     with _model("onnxruntime") as session:
-        with pytest.raises(headway.InputError, match="output 's'.*shares memory with input 'b'"):
+        with pytest.raises(headway.InputError, match=r"output 's'.*shares memory with input 'b'"):
             session.run(None, {"a": X, "b": x}, out=[x, None])
-        with pytest.raises(headway.InputError, match="'s' and 'd'.*share memory"):
+        with pytest.raises(headway.InputError, match=r"'s' and 'd'.*share memory"):
             session.run(None, FEED, out=[both[:2], both[1:3]])
         # Side by side is not the same place, and an input that is copied is no input of the engine's.
         session.run(None, FEED, out=[both[:2], both[2:]])
@@ -172,7 +175,7 @@ def test_shared_memory() -> None:
 def test_what_no_array_can_take() -> None:
     feed = {"left": np.array(["cat"]), "right": np.array(["s"])}
     with headway.InferenceSession(built.words()) as session:
-        with pytest.raises(headway.InputError, match="output 'joined'.*string"):
+        with pytest.raises(headway.InputError, match=r"output 'joined'.*string"):
             session.run(None, feed, out=[np.array(["no"]), None])
         number = np.zeros(1, np.int64)
         assert session.run(None, feed, out={"number": number})[1] is number

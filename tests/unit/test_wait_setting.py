@@ -29,13 +29,15 @@ def test_seconds() -> None:
 
 @pytest.mark.parametrize("wrong", ["sleep", "", "AUTO", -1, -0.001, 1.5, float("inf"), float("nan")])
 def test_wrong_values(wrong: Any) -> None:
-    with pytest.raises(ValueError, match="wait: expected .* got"):
+    with pytest.raises(ValueError, match=r"wait: expected .* got"):
         headway.InferenceSession(FakeEngine(), wait=wrong)
 
 
 @pytest.mark.parametrize("wrong", [None, True, b"auto", ["auto"]])
 def test_wrong_types(wrong: Any) -> None:
-    with pytest.raises(TypeError, match="wait: expected one of 'auto', 'park', 'spin' or a number of seconds, got"):
+    with pytest.raises(
+        TypeError, match="wait: expected one of 'auto', 'park', 'spin' or a number of seconds, got"
+    ):
         headway.InferenceSession(FakeEngine(), wait=wrong)
 
 
