@@ -22,7 +22,7 @@ FLOORS = tuple(
     for line in (
         "_core _errors _fields _warn _record _library _callable _pictures",
         "_options _nodes _metrics _log _waiting _batching",
-        "_sample _prepared _ortvalue _environment _threads _model_config _adapter",
+        "_sample _out _prepared _ortvalue _environment _threads _model_config _adapter",
         "_providers _sparse _delivery _parallel _stream _pipeline _warmup",
         "_load _surface _binding _astream _futures _batch run",
         "_conventions",

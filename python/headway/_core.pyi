@@ -29,6 +29,7 @@ from headway._sparse import SparseTensor
 _Feed: TypeAlias = Any
 _Callback: TypeAlias = Callable[[list[Any], Any, str], object]
 _StreamKey: TypeAlias = str | int
+_Out: TypeAlias = Mapping[str, NDArray[Any] | None] | Sequence[NDArray[Any] | None] | NDArray[Any]
 _Piece: TypeAlias = tuple[Any, Any, BaseException | None, tuple[float, float | None, float | None], int]
 _Node: TypeAlias = tuple[str, int, list[int | None] | None]
 
@@ -64,6 +65,7 @@ class Session:
         timeout: float | None = ...,
         priority: int = 0,
         stream: _StreamKey | None = None,
+        out: _Out | None = None,
     ) -> list[Any]:
         """Run the model and wait for its outputs.
 
@@ -73,11 +75,17 @@ class Session:
         Args:
             output_names: Wanted outputs, in this order; None or an empty list for all.
             input_feed: The inputs.
+            out: Arrays that the outputs are written into: a dict by output name, a list in the order of the wanted
+                outputs, or one array for one output. Each is a writable, C-contiguous numpy array of the output's
+                dtype and shape, and shares no memory with an input or another output. None, or no entry: a new array.
+                What they hold after an error, or before the engine has returned from a request that timed out, is
+                not defined.
 
         Returns:
-            One array for each wanted output.
+            One array for each wanted output; those of ``out`` themselves.
 
         Raises:
+            InputError: An array in ``out`` does not fit its output; the message names it.
             EngineError: The engine failed on this request; ``code`` is its own status code.
             DeadlineExceeded: The timeout passed; ``running`` tells whether a lane had it.
             Dropped: The overflow policy removed it; ``reason`` tells why.
@@ -94,6 +102,7 @@ class Session:
         priority: int = 0,
         stream: _StreamKey | None = None,
         run_options: RunOptions | None = None,
+        out: _Out | None = None,
     ) -> InferenceFuture:
         """Submit a request; its future gives the outputs.
 
@@ -104,6 +113,9 @@ class Session:
             input_feed: The inputs.
             output_names: Wanted outputs, in this order; None or an empty list for all.
             block: False never waits for room: QueueFull at once.
+            out: Arrays that the outputs are written into, as for ``run``. They are held until the engine has returned,
+                also from a request that was cancelled or timed out, and are filled once ``result()`` has given them:
+                read nothing in them before. They may share memory with inputs that are copied.
 
         Raises:
             DeadlineExceeded: The timeout passed while it waited for room.
@@ -217,12 +229,14 @@ class Session:
         timeout: float | None = ...,
         priority: int = 0,
         stream: _StreamKey | None = None,
+        _out: _Out | None = None,
     ) -> InferenceFuture:
         """Submit without blocking: the future may still be waiting for room.
 
         Args:
             bounded: It waits for room for ``submit_timeout`` at most.
             any_lane: Lanes for callers may run it too, see ``_staff``.
+            _out: As ``submit``'s ``out``. No ``out``: what gives one set of options to many requests refuses it so.
         """
 
     def _submit_values(

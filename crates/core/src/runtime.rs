@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
 use crate::slot::{Milestone, Seen, Slot, SlotRef, Tag};
 use crate::state::{Config, Effects, FlowConfig, LaneStats, Manner, State, Turn};
-use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, lock};
 use crate::vigil::Sign;
 use crate::work::Work;
 
@@ -39,6 +39,8 @@ pub struct Shared {
     pub(crate) spin: Duration,
     /// What waits, for spinning workers to look at without the lock: a `Sign`.
     sign: Apart<AtomicU64>,
+    /// No more requests are admitted: who spins goes to see whether its lane has to leave.
+    pub(crate) closing: AtomicBool,
     /// Nanoseconds the model usually runs; 0 while unknown.
     usual: AtomicU64,
     /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
@@ -52,6 +54,8 @@ pub struct Waiting {
     pub execute: bool,
     /// It is the delivery thread: ahead of the queue, past the delivery bound.
     pub ahead: bool,
+    /// It has waited for this request before, and spun for as long as it may.
+    pub again: bool,
 }
 
 impl Shared {
@@ -78,6 +82,7 @@ impl Shared {
             clock,
             spin: config.spin,
             sign: Apart(AtomicU64::new(0)),
+            closing: AtomicBool::new(false),
             usual: AtomicU64::new(0),
             waker: AtomicU64::new(0),
             state: Mutex::new(State::new(config, lanes)),
@@ -226,6 +231,7 @@ impl Shared {
         until: impl Fn() -> Option<Instant>,
         how: Waiting,
     ) -> Seen {
+        let spin = if how.again { Duration::ZERO } else { self.patience() };
         loop {
             if how.execute && !slot.is_ended() {
                 let claimed = self.act(|state, now, fx| state.claim(slot, how.ahead, now, fx));
@@ -240,7 +246,7 @@ impl Shared {
             if self.batches && !how.execute && !slot.is_ended() {
                 self.act(|state, now, fx| state.await_slot(slot, now, fx));
             }
-            match slot.wait(Milestone::Ended, until(), self.patience()) {
+            match slot.wait(Milestone::Ended, until(), spin) {
                 Seen::Granted(work) => self.run(work, slot),
                 seen => return seen,
             }

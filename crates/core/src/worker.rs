@@ -55,6 +55,9 @@ impl Shared {
         let start = Instant::now();
         let mut vigil = Vigil::new(self.spin, woken, self.sign(), Duration::ZERO);
         loop {
+            if self.closing.load(Ordering::Relaxed) {
+                return;
+            }
             let rounds = match vigil.look(self.sign(), start.elapsed()) {
                 Next::Claim | Next::Park => return,
                 Next::LookSoon => 4,

@@ -209,7 +209,7 @@ fn who_waits_for_its_own_answer_waits_for_nobody() {
     let first = bench.submit(row(1));
     bench.submit(row(2));
     bench.submit(row(3).any_lane());
-    let how = headway_core::runtime::Waiting { execute: true, ahead: false };
+    let how = headway_core::runtime::Waiting { execute: true, ahead: false, again: false };
     assert!(bench.take(0).is_none());
     // There is no engine here: the thread that runs it gets no answer, but it and its company ran.
     bench.flow.wait(&first, None, how);

@@ -14,7 +14,7 @@ use headway_core::state::Config;
 use headway_core::threads::Threads;
 use support::{Ask, Bench, ask, echo::Echo, flow, outcome};
 
-const EXECUTE: Waiting = Waiting { execute: true, ahead: false };
+const EXECUTE: Waiting = Waiting { execute: true, ahead: false, again: false };
 
 fn bench() -> Bench {
     let clock = ManualClock::default();

@@ -85,7 +85,7 @@ fn deliver(flow: &Arc<Shared>, seen: &Tally) {
 }
 
 fn wait(flow: &Arc<Shared>, number: u64, slot: &SlotRef, execute: bool, seen: &Tally) {
-    match flow.wait(slot, None, Waiting { execute, ahead: false }) {
+    match flow.wait(slot, None, Waiting { execute, ahead: false, again: false }) {
         Seen::Ended => seen.count(number, &word(&slot.take_outcome().expect("mine"))),
         Seen::Refused(_) => {
             seen.rejected.fetch_add(1, Ordering::Relaxed);

@@ -32,6 +32,7 @@ mod model;
 mod once;
 mod options;
 mod ortvalue;
+mod out;
 mod outputs;
 mod prepared;
 mod profiler;

@@ -100,7 +100,7 @@ pub(crate) fn wait_ended(
     until: Option<Instant>,
     execute: bool,
 ) -> PyResult<Seen> {
-    let how = Waiting { execute, ahead: delivers(core) };
+    let mut how = Waiting { execute, ahead: delivers(core), again: false };
     let main = on_main_thread(py);
     loop {
         let seen = away(py, || core.shared.wait_until(slot, || slice_until(main, until), how));
@@ -114,6 +114,7 @@ pub(crate) fn wait_ended(
                     away(py, || core.shared.leave(slot));
                     return Ok(Seen::TimedOut);
                 }
+                how.again = true;
             }
             Seen::TimedOut => {
                 away(py, || core.shared.leave(slot));
