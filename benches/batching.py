@@ -196,7 +196,14 @@ def measure(effort: Effort) -> Result:
         [
             Check("silero-vad answers as alone", f"{difference:.1e}", "1e-6 at most", difference <= 1e-6),
             Check("silero-vad stays batched", f"{stats.mean_size:.1f} a run", "on", stats.enabled),
-            Check("EfficientNet-Lite0 is not batched", off.off_reason or "on", "off", not off.enabled),
+            # It learns from how long runs take: a few on a disturbed machine teach it nothing.
+            *(
+                []
+                if effort.quick
+                else [
+                    Check("EfficientNet-Lite0 is not batched", off.off_reason or "on", "off", not off.enabled)
+                ]
+            ),
         ],
         {
             "streams": STREAMS,

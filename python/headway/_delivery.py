@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import _thread
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -31,17 +31,18 @@ class Watch:
             logger.warning("the callback %s took %.1f s; a session's callbacks run one by one", name, seconds)
 
 
-_thread = threading.local()
+# `threading.local`, without the module: a program that imports headway alone need not load it.
+_local = _thread._local()
 
 
 def delivers() -> bool:
     """True on a delivery thread."""
-    return getattr(_thread, "delivers", False)
+    return getattr(_local, "delivers", False)
 
 
 def deliver(deliveries: Deliveries) -> None:
     """The delivery thread: calls one callback after the other, until there will be none any more."""
-    _thread.delivers = True
+    _local.delivers = True
     callback: Any
     args: Any
     for callback, args in deliveries:
