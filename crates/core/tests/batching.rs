@@ -191,6 +191,33 @@ fn a_serial_key_of_two_flows_is_in_a_batch_once() {
 }
 
 #[test]
+fn who_cannot_go_along_does_not_wait_for_those_who_do() {
+    let bench = with(8, 5, Config { serial: true, workers: 2, ..Config::default() });
+    assert_eq!(bench.flow.open_flow(flow(4, Overflow::Block)).ok(), Some(1));
+    bench.submit(row(1).key(1));
+    bench.advance(3);
+    bench.submit(row(2).key(1).on(1));
+    assert!(bench.take(0).is_none(), "the second flow's turn, and each has a window of its own");
+    bench.advance(2);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1], "its window ends before that of the other, whose turn it is");
+    bench.answer(work);
+    assert!(bench.take(0).is_none());
+    bench.submit(row(3).key(1).deadline(6));
+    bench.submit(row(4).key(2));
+    bench.submit(row(5).key(2).on(1));
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [3, 4], "its deadline is near");
+    assert!(bench.take(1).is_none());
+    bench.answer(work);
+    bench.advance(3);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [2, 5]);
+    bench.answer(work);
+    assert_eq!(released(&bench), [("delay", 2), ("deadline", 1)]);
+}
+
+#[test]
 fn what_delivery_waits_for_waits_for_nobody() {
     let limits = Some(limits(8, 5));
     let bench = Bench::new(Config { batching: limits, delivery_depth: 1, ..Config::default() });

@@ -68,27 +68,32 @@ impl Sys {
         if company.contains(&id) { company } else { vec![id] }
     }
 
-    /// May this request, whose turn it is, be left waiting now? Whoever was first of its window looked around.
+    /// May this request, whose turn it is, be left waiting now? Whoever was first of its window looked around, in
+    /// either flow, and this one would go along.
     fn may_wait(&self, id: usize) -> bool {
-        (0..2).any(|flow| self.may_wait_with(id, &self.company_of(id, flow)))
+        let Some(window) = self.window_of(id).filter(|_| !self.gated()) else { return false };
+        (0..2).any(|flow| {
+            let company = self.company(window, flow);
+            company.contains(&id) && self.may_wait_with(window, flow, &company)
+        })
     }
 
-    fn may_wait_with(&self, id: usize, company: &[usize]) -> bool {
-        let (Some(limits), Some(window)) = (self.limits(), self.window_of(id)) else { return false };
-        let full = |flow: usize| self.waiting(flow) >= self.flows[flow].0;
-        let leads = |other: &&usize| self.heads(**other) && !self.key_runs(self.all[**other].new.key);
+    /// May this company wait, led by one of the flow?
+    fn may_wait_with(&self, window: Window, flow: usize, company: &[usize]) -> bool {
+        let Some(limits) = self.limits() else { return false };
+        let leads = |id: &usize| self.all[*id].new.flow == flow && self.heads(*id);
         let in_time = |id: &usize| {
             let deadline = self.all[*id].deadline.map(Duration::from_millis);
             // What a model takes that has never run, nobody knows.
             deadline.is_none_or(|at| self.runs.contains_key(&window.0) && self.clock() + SLACK < at)
         };
         self.open
-            && !self.gated()
             && self.rows(company) < limits.max_size
             && company.iter().all(|id| self.clock() < self.end_of_window(*id, &limits))
             && company.iter().all(in_time)
             && company.iter().all(|id| !self.all[*id].parked)
-            && company.iter().filter(leads).any(|id| !full(self.all[*id].new.flow))
+            && company.iter().any(leads)
+            && self.waiting(flow) < self.flows[flow].0
     }
 
     fn clock(&self) -> Duration {
