@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from . import (
     batching,
@@ -23,34 +25,63 @@ from . import (
     rivals,
     saturation,
     soak,
+    summary,
 )
+from .figures import Result
+from .progress import Progress, minutes
 from .rounds import Effort
 
 ROOT = Path(__file__).resolve().parent
+
+ROUNDS = 7
+
+
+class _Bench(NamedTuple):
+    """One of them, and what it takes in seconds on two quiet cores."""
+
+    measure: Callable[[Effort], Result]
+    #: With seven rounds.
+    full: float
+    #: A smoke run's two.
+    quick: float
+
+
 BENCHES = {
-    "imports": imports.measure,
-    "percall": percall.measure,
-    "instructions": instructions.measure,
-    "idle": idle.measure,
-    "busy_producer": busy_producer.measure,
-    "rivals": rivals.measure,
-    "engines": engines.measure,
-    "saturation": saturation.measure,
-    "batching": batching.measure,
-    "openloop": openloop.measure,
-    "loadgen": loadgen.measure,
-    "isolation": isolation.measure,
-    "soak": soak.measure,
+    "imports": _Bench(imports.measure, 75, 2),
+    "percall": _Bench(percall.measure, 20, 3),
+    "instructions": _Bench(instructions.measure, 60, 60),
+    "idle": _Bench(idle.measure, 40, 6),
+    "busy_producer": _Bench(busy_producer.measure, 60, 5),
+    "rivals": _Bench(rivals.measure, 900, 20),
+    "engines": _Bench(engines.measure, 60, 10),
+    "saturation": _Bench(saturation.measure, 240, 5),
+    "batching": _Bench(batching.measure, 40, 10),
+    "openloop": _Bench(openloop.measure, 220, 5),
+    "loadgen": _Bench(loadgen.measure, 200, 10),
+    "isolation": _Bench(isolation.measure, 60, 8),
+    "soak": _Bench(soak.measure, 30, 3),
 }
+FIXED = ("instructions", "idle", "soak")
+"""They have no rounds."""
+
+
+def _estimates(names: Iterable[str], quick: bool, rounds: int) -> dict[str, float]:
+    """Seconds; a warm-up comes before the rounds."""
+    usual = (2 if quick else ROUNDS) + 1
+    share = {name: 1 if name in FIXED else (rounds + 1) / usual for name in names}
+    return {
+        name: part * (BENCHES[name].quick if quick else BENCHES[name].full) for name, part in share.items()
+    }
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m benches", description="Headway beside its rivals, in one run."
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHES)} (all)")
+    known = ", ".join(f"{name} ({minutes(bench.full)})" for name, bench in BENCHES.items())
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (all): {known}")
     parser.add_argument("--quick", action="store_true", help="a smoke run; its figures mean nothing")
-    parser.add_argument("--rounds", type=int, help="rounds of every measurement (7; 2 with --quick)")
+    parser.add_argument("--rounds", type=int, help=f"rounds of every measurement ({ROUNDS}; 2 with --quick)")
     parser.add_argument(
         "--output", type=Path, help="folder of the records (benches/results; .cache/benches if quick)"
     )
@@ -62,21 +93,26 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     given = _parse(arguments)
-    effort = Effort(given.quick, given.rounds or (2 if given.quick else 7))
+    rounds = given.rounds or (2 if given.quick else ROUNDS)
     folder = given.output or (ROOT.parent / ".cache" / "benches" if given.quick else ROOT / "results")
     # The folder says nothing to a reader of the record, and may be anywhere.
-    here = machine.describe(
-        [*given.names, *(["--quick"] if given.quick else []), f"--rounds {effort.rounds}"]
-    )
+    here = machine.describe([*given.names, *(["--quick"] if given.quick else []), f"--rounds {rounds}"])
+    # Asked for twice, measured once.
+    names = list(dict.fromkeys(given.names or BENCHES))
+    progress = Progress(_estimates(names, given.quick, rounds))
+    effort = Effort(given.quick, rounds, progress.tell)
     results = []
-    for name in given.names or BENCHES:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        result = BENCHES[name](effort)
-        result.settings["rounds"] = effort.rounds
+    for name in names:
+        progress.begin(name)
+        result = BENCHES[name].measure(effort)
+        seconds = progress.end()
+        print(f"{name}: took {minutes(seconds)}", file=sys.stderr, flush=True)
+        result.settings |= {"rounds": rounds, "took, s": round(seconds)}
         report.write_record(result, here, folder)
         print(report.markdown(result), flush=True)
         results.append(result)
     pictures.plot(results, here, folder)
+    summary.draw(folder)
     return 0 if all(check.met for result in results for check in result.checks) else 1
 
 

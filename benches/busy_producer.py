@@ -166,7 +166,9 @@ def _of_model(model: models.Model, frames: int, effort: Effort, result: Result) 
         run = partial(models.theirs(model).run, None, model.feed)
         contenders = {"headway": _headway(session, model.feed), "pool": _pool(pool, run)}
         for share in SHARES:
-            rounds = collect(effort, partial(_round, frames, share, run, contenders))
+            rounds = collect(
+                effort, partial(_round, frames, share, run, contenders), f"{model.name}, p = {share:g} m"
+            )
             result.figures += _figures(model, share, rounds.values)
             note(rounds, result.settings)
 

@@ -80,6 +80,21 @@ class Figure:
             "met": self.met,
         }
 
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Figure:
+        """Read back from a record."""
+        rival = record["rival"] and Rival(record["rival"]["name"], record["rival"]["values"])
+        return cls(
+            record["name"],
+            record["ours"],
+            record["base"],
+            record["against"],
+            record["unit"],
+            record["target"],
+            rival,
+            record.get("at_least", False),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import headway
 
@@ -35,11 +36,14 @@ def measure(effort: Effort) -> Result:
     seconds, model = effort.pick(1, 10) / 2, models.tiny()
     result = Result("idle", settings={"seconds": seconds, "cores": usable_cores()})
     result.settings["without a session, ms"] = round(_used_ms(seconds), 3)
-    for hint in ("latency", "throughput"):
-        with headway.InferenceSession(model.content, hint=hint, queue_depth=100) as session:
+    kinds: list[dict[str, Any]] = [{"hint": "latency"}, {"hint": "throughput"}]
+    kinds += [{"wait": wait} for wait in ("park", "spin", 0.01)]
+    for kind in kinds:
+        with headway.InferenceSession(model.content, queue_depth=100, **kind) as session:
             headway.wait([session.submit(model.feed) for _ in range(100)])
             session.run(None, model.feed)
             used = min(_used_ms(seconds) for _ in range(LOOKS))
-        name = f'processor time of an idle session, hint="{hint}"'
+        words = ", ".join(f"{key}={value!r}".replace("'", '"') for key, value in kind.items())
+        name = f"processor time of an idle session, {words}"
         result.checks.append(Check(name, f"{used:.2f} ms in {seconds:g} s", f"< {BOUND:g} ms", used < BOUND))
     return result

@@ -92,7 +92,7 @@ def _of_model(model: models.Model, effort: Effort, result: Result) -> None:
         def most() -> float:
             return closed.threads([run] * cores, seconds / 3).rate
 
-        rounds = collect(effort, partial(_round, contenders, most, seconds))
+        rounds = collect(effort, partial(_round, contenders, most, seconds), model.name)
     note(rounds, result.settings)
     result.settings[f"saturation of {model.name}, /s"] = round(
         float(np.median([saturation for saturation, _ in rounds.values]))

@@ -16,12 +16,15 @@ import onnxruntime
 
 import headway
 
-from . import models
+from . import models, ov
 from .figures import Figure, Result
 from .rounds import Effort, collect, interleave, note
+from .session_pool import SessionPool
 
 WINDOW = 32
 BURST = 1_000
+
+OPENVINO = "OpenVINO AsyncInferQueue, callback"
 
 Contender = Callable[[], float]
 """Measures once: microseconds a request."""
@@ -53,6 +56,17 @@ def _windowed(count: int, submit: Callable[[], Any]) -> Contender:
             window.append(submit())
         while window:
             window.popleft().result()
+
+    return lambda: _timed(count, work)
+
+
+def _queued(count: int, queue: Any, feed: models.Feed) -> Contender:
+    """Always as many on their way as the queue has requests: `start_async` waits for one that is free."""
+
+    def work() -> None:
+        for _ in range(count):
+            queue.start_async(feed, share_inputs=True)
+        queue.wait_all()
 
     return lambda: _timed(count, work)
 
@@ -115,6 +129,7 @@ def _contenders(
     rival: onnxruntime.InferenceSession,
     rival_async: onnxruntime.InferenceSession,
     pool: ThreadPoolExecutor,
+    sessions: SessionPool,
     feed: models.Feed,
 ) -> dict[str, Contender]:
     count, bursts = effort.pick(1_000, 10_000), effort.pick(1, 5)
@@ -137,48 +152,51 @@ def _contenders(
         "ort run_async": _callbacks(
             bursts, lambda callback: rival_async.run_async(None, feed, callback, None)
         ),
+        "pool of sessions": _callbacks(bursts, partial(sessions.submit, feed)),
     }
+
+
+def _figures(found: dict[str, list[float]]) -> list[Figure]:
+    def figure(name: str, ours: str, base: str, against: str, target: float | None = None) -> Figure:
+        return Figure(name, found[ours], found[base], against, target=target)
+
+    window, burst = f"submit(), window {WINDOW}", f"run_async(), bursts of {BURST:,}"
+    binding = "onnxruntime run_with_iobinding()"
+    return [
+        figure("run()", "run", "ort run", "onnxruntime run()", 0.55),
+        figure("prepare(): call.run()", "prepared", "ort binding", binding, 0.75),
+        figure("run_with_iobinding()", "binding", "ort binding", binding),
+        figure(window, "submit, window", "ort run", "onnxruntime run()", 0.6),
+        figure(window, "submit, window", "pool, window", "ThreadPoolExecutor", 0.12),
+        *([figure(window, "submit, window", OPENVINO, OPENVINO, 0.08)] if OPENVINO in found else []),
+        figure("submit().result()", "round trip", "pool round trip", "ThreadPoolExecutor", 0.12),
+        figure(f"arun(), {BURST:,} at once", "arun", "run_in_executor", "run_in_executor", 0.17),
+        figure(burst, "run_async", "ort run_async", "onnxruntime run_async()", 0.3),
+        figure(burst, "run_async", "pool of sessions", "pool of sessions"),
+    ]
 
 
 def measure(effort: Effort) -> Result:
     """Every convention on the tiny model, against its rival."""
     model = models.tiny()
+    result = Result(
+        "percall",
+        settings={"model": "y = x + x, float32[1, 3]", "operator threads": 1, "lanes": 1, "pool workers": 1},
+    )
     # onnxruntime's run_async wants two operator threads; its own queue has no bound, so ours has room for a burst.
     rival, rival_async = models.theirs(model), models.theirs(model, intra_op=2)
     with (
         models.ours(model, queue_depth=BURST + WINDOW) as session,
         ThreadPoolExecutor(1) as pool,
+        SessionPool([models.theirs(model)]) as sessions,
     ):
-        contenders = _contenders(effort, session, rival, rival_async, pool, model.feed)
+        contenders = _contenders(effort, session, rival, rival_async, pool, sessions, model.feed)
+        if ov.INSTALLED:
+            queue = ov.callback_queue(model, WINDOW)
+            contenders[OPENVINO] = _queued(effort.pick(1_000, 5_000), queue, model.feed)
+        else:
+            result.settings["OpenVINO"] = "not installed"
         rounds = collect(effort, partial(interleave, contenders))
-    found = {name: [values[name] for values in rounds.values] for name in contenders}
-
-    def figure(name: str, ours: str, base: str, against: str, target: float | None = None) -> Figure:
-        return Figure(name, found[ours], found[base], against, target=target)
-
-    result = Result(
-        "percall",
-        [
-            figure("run()", "run", "ort run", "onnxruntime run()", 0.55),
-            figure(
-                "prepare(): call.run()", "prepared", "ort binding", "onnxruntime run_with_iobinding()", 0.75
-            ),
-            figure("run_with_iobinding()", "binding", "ort binding", "onnxruntime run_with_iobinding()"),
-            figure(f"submit(), window {WINDOW}", "submit, window", "ort run", "onnxruntime run()", 0.6),
-            figure(
-                f"submit(), window {WINDOW}", "submit, window", "pool, window", "ThreadPoolExecutor", 0.12
-            ),
-            figure("submit().result()", "round trip", "pool round trip", "ThreadPoolExecutor", 0.12),
-            figure(f"arun(), {BURST:,} at once", "arun", "run_in_executor", "run_in_executor", 0.17),
-            figure(
-                f"run_async(), bursts of {BURST:,}",
-                "run_async",
-                "ort run_async",
-                "onnxruntime run_async()",
-                0.3,
-            ),
-        ],
-        settings={"model": "y = x + x, float32[1, 3]", "operator threads": 1, "lanes": 1, "pool workers": 1},
-    )
+    result.figures = _figures({name: [values[name] for values in rounds.values] for name in contenders})
     note(rounds, result.settings)
     return result

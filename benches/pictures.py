@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from . import report
 from .figures import Figure, Point, Result
 
 _COLORS = {None: "#9aa5b1", True: "#2f855a", False: "#c53030"}
-_INK = "#1a202c"
+INK = "#1a202c"
 _FAMILIES = {
     "Headway": "#2b6cb0",
     "onnxruntime": "#dd6b20",
@@ -22,7 +23,7 @@ _STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
 _PARTS = {"queue": "#f6ad55", "run": "#68a37f", "delivery": "#4a7fb5"}
 
 
-def _plotting() -> Any:
+def plotting() -> Any:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -39,7 +40,7 @@ def _place(machine: dict[str, Any]) -> str:
     )
 
 
-def _bare(axes: Any) -> None:
+def bare(axes: Any) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
@@ -51,12 +52,16 @@ def _save(plt: Any, fig: Any, machine: dict[str, Any], folder: Path, name: str) 
     return path
 
 
+_WIDEST = 3.0
+"""Ratios beyond it run off the picture; their numbers stand at its edge."""
+
+
 def _draw(axes: Any, place: int, figure: Figure) -> None:
     axes.barh(place, figure.ratio, height=0.56, color=_COLORS[figure.met], alpha=0.8)
-    axes.plot(figure.ratios, [place] * len(figure.ratios), ".", color=_INK, markersize=3)
+    axes.plot(figure.ratios, [place] * len(figure.ratios), ".", color=INK, markersize=3)
     end = max(figure.ratios)
     if figure.target is not None:
-        axes.plot([figure.target] * 2, [place - 0.4, place + 0.4], color=_INK, linewidth=2)
+        axes.plot([figure.target] * 2, [place - 0.4, place + 0.4], color=INK, linewidth=2)
         end = max(end, figure.target)
     if figure.rival_ratio is not None:
         axes.plot(figure.rival_ratio, place, "D", color="#dd6b20", markersize=6)
@@ -66,25 +71,35 @@ def _draw(axes: Any, place: int, figure: Figure) -> None:
         if figure.rival_ratio is None
         else f"{figure.ratio:.2f} ({figure.rival_ratio:.2f})"
     )
-    axes.annotate(text, (end, place), (8, 0), textcoords="offset points", va="center", fontsize=9)
+    beyond = end > _WIDEST
+    axes.annotate(
+        f"{text} →" if beyond else text,
+        (min(end, _WIDEST), place),
+        (0 if beyond else 8, 0),
+        textcoords="offset points",
+        va="center",
+        ha="right" if beyond else "left",
+        fontsize=9,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8} if beyond else None,
+    )
 
 
 def ratios(figures: list[Figure], machine: dict[str, Any], folder: Path, name: str, better: str) -> Path:
     """Every ratio: its rounds as dots, the median as a bar, the target as a line, a rival as a diamond."""
-    plt = _plotting()
+    plt = plotting()
     fig, axes = plt.subplots(figsize=(10, 0.45 * len(figures) + 1.4), layout="constrained")
     for place, figure in enumerate(figures):
         _draw(axes, place, figure)
-    axes.axvline(1, color=_INK, linewidth=0.8, linestyle=":")
+    axes.axvline(1, color=INK, linewidth=0.8, linestyle=":")
     labels = [f"{figure.name}\nagainst {figure.against}" for figure in figures]
     axes.set_yticks(range(len(figures)), labels, fontsize=8)
     axes.set_ylim(len(figures) - 0.4, -0.6)
-    axes.set_xlim(0, axes.get_xlim()[1] * 1.08)
+    axes.set_xlim(0, min(axes.get_xlim()[1] * 1.08, _WIDEST * 1.02))
     rivals = sorted({figure.rival.name for figure in figures if figure.rival})
     diamond = f", diamond: {', '.join(rivals)}" if rivals else ""
     axes.set_xlabel(f"ratio, {better} is better (bar: median, dots: rounds, line: target{diamond})")
     axes.set_title(_place(machine), fontsize=9)
-    _bare(axes)
+    bare(axes)
     return _save(plt, fig, machine, folder, name)
 
 
@@ -113,7 +128,7 @@ def _lines(axes: Any, points: list[Point], field: str, looks: dict[str, dict[str
     axes.set_xticks(loads, [f"{load:g}" for load in loads])
     axes.minorticks_off()
     axes.grid(axis="y", color="#e2e8f0", linewidth=0.6)
-    _bare(axes)
+    bare(axes)
 
 
 def _plain(axes: Any) -> None:
@@ -130,7 +145,7 @@ _ROWS = {"rate": "requests a second", "p50": "p50 latency, ms", "p99": "p99 late
 
 def loads(result: Result, machine: dict[str, Any], folder: Path) -> Path:
     """A column for each case; throughput, p50 and p99 latency over the load below each other."""
-    plt = _plotting()
+    plt = plotting()
     cases = list(dict.fromkeys(point.case for point in result.points))
     contenders = list(dict.fromkeys(point.contender for point in result.points))
     size = (max(8.5, 3.1 * len(cases)), 8.6)
@@ -165,7 +180,7 @@ def loads(result: Result, machine: dict[str, Any], folder: Path) -> Path:
 
 def splits(result: Result, machine: dict[str, Any], folder: Path) -> Path:
     """Stacked bars: waiting, on the lane, and until the callback has returned."""
-    plt = _plotting()
+    plt = plotting()
     cases = list(dict.fromkeys(split.case for split in result.splits))
     size = (max(8.5, 3.1 * len(cases)), 3.4)
     fig, grid = plt.subplots(1, len(cases), figsize=size, layout="constrained", squeeze=False)
@@ -180,7 +195,7 @@ def splits(result: Result, machine: dict[str, Any], folder: Path) -> Path:
         axes.set_xticks(places, [f"{split.load:g}" for split in chosen])
         axes.set_title(case, fontsize=10)
         axes.set_xlabel(result.load)
-        _bare(axes)
+        bare(axes)
     grid[0][0].set_ylabel("run_async with a callback:\nmean of a request, ms")
     handles, labels = grid[0][0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
@@ -189,8 +204,11 @@ def splits(result: Result, machine: dict[str, Any], folder: Path) -> Path:
 
 
 def plot(results: list[Result], machine: dict[str, Any], folder: Path) -> list[Path]:
-    """Whatever pictures there are in the results."""
-    figures = [figure for result in results for figure in result.figures]
+    """Whatever pictures there are in the results. Ratios and rates are those of all of the day's records: a part that
+    is measured by itself does not take the others' place."""
+    day = machine["date"][:10]
+    records = [one for one in report.newest(folder).values() if one["machine"]["date"].startswith(day)]
+    figures = [figure for record in records for figure in report.figures_of(record)]
     costs = [figure for figure in figures if not figure.at_least]
     rates = [figure for figure in figures if figure.at_least]
     made = []

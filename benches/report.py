@@ -31,6 +31,20 @@ def write_record(result: Result, machine: dict[str, Any], folder: Path) -> Path:
     return path
 
 
+def newest(folder: Path) -> dict[str, dict[str, Any]]:
+    """The newest record of each bench: their names begin with the day."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.glob("????-??-??-*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        found[record["bench"]] = record
+    return found
+
+
+def figures_of(record: dict[str, Any] | None) -> list[Figure]:
+    """A record's figures as they were when it was written."""
+    return [Figure.of(one) for one in (record or {}).get("figures", [])]
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = [head, tuple("---" for _ in head), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]

@@ -22,6 +22,7 @@ from . import closed, models, ov, real
 from .figures import Figure, Point, Result, Sample, Split
 from .ov import Drive
 from .rounds import Effort, collect, note, usable_cores
+from .session_pool import SessionPool
 
 IN_FLIGHT = (1, 2, 4, 8)
 
@@ -30,6 +31,7 @@ AGAINST = (
     ("Headway submit", "ThreadPoolExecutor"),
     ("Headway arun", "run_in_executor"),
     ("Headway run_async", "onnxruntime run_async"),
+    ("Headway run_async", "pool of sessions"),
 )
 """Which throughputs are also figures, at the most requests in flight."""
 
@@ -79,6 +81,15 @@ def _of_onnxruntime(model: models.Model, pool: ThreadPoolExecutor, cores: int) -
     }
 
 
+def _of_pool(model: models.Model, cores: int, stack: ExitStack) -> dict[str, Drive]:
+    pool = stack.enter_context(SessionPool([models.theirs(model) for _ in range(cores)]))
+
+    def start(done: closed.Call) -> None:
+        pool.submit(model.feed, lambda _: done())
+
+    return {"pool of sessions": partial(closed.callbacks, start)}
+
+
 def _of_openvino(model: models.Model, cores: int, effort: Effort, result: Result) -> dict[str, Drive]:
     """What OpenVINO can do with this model; what it cannot goes into the settings."""
     if not ov.INSTALLED:
@@ -103,6 +114,7 @@ def _contenders(
     contenders = {
         **_of_headway(session, model.feed),
         **_of_onnxruntime(model, pool, cores),
+        **_of_pool(model, cores, stack),
         **_of_openvino(model, cores, effort, result),
     }
     return contenders, session
@@ -151,7 +163,7 @@ def _of_model(model: models.Model, effort: Effort, result: Result) -> None:
             return found, _split(session, model.feed, seconds, load)
 
         for load in loads:
-            rounds = collect(effort, partial(measure, load))
+            rounds = collect(effort, partial(measure, load), f"{model.name}, {load} in flight")
             note(rounds, result.settings)
             samples = [found for found, _ in rounds.values]
             result.points += [

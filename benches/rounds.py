@@ -25,6 +25,8 @@ class Effort:
 
     quick: bool
     rounds: int
+    #: Told where a bench is.
+    tell: Callable[[str], None] = lambda _: None
 
     def pick(self, quick: int, full: int) -> int:
         """A size for a smoke run, or for real figures."""
@@ -65,8 +67,11 @@ class _Others:
         return max(0.0, self._last[1] - before[1]) / max(self._last[0] - before[0], 1e-9)
 
 
-def collect(effort: Effort, measure: Callable[[int], T]) -> Collected[T]:
-    """As many undisturbed rounds as wanted; the first is a warm-up. `measure` is told the round's number."""
+def collect(effort: Effort, measure: Callable[[int], T], what: str = "") -> Collected[T]:
+    """As many undisturbed rounds as wanted; the first is a warm-up. `measure` is told the round's number, and who
+    waits for the bench `what` is measured."""
+    case = what and f"{what}: "
+    effort.tell(f"{case}warm-up")
     measure(0)
     others = _Others()
     found: list[tuple[float, int, T]] = []
@@ -75,6 +80,9 @@ def collect(effort: Effort, measure: Callable[[int], T]) -> Collected[T]:
         if len(found) >= effort.rounds and perf_counter() > until:
             break
         number = len(found) + 1
+        quiet = sum(share <= QUIET for share, _, _ in found)
+        again = f", {len(found) - quiet} were disturbed" if len(found) > quiet else ""
+        effort.tell(f"{case}round {min(quiet + 1, effort.rounds)} of {effort.rounds}{again}")
         others.look()
         value = measure(number)
         found.append((others.look(), number, value))

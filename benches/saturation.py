@@ -85,7 +85,7 @@ def _of_model(model: models.Model, effort: Effort, result: Result) -> None:
             )
             stack.enter_context(session)
             contenders[name] = partial(_headway, session, model.feed, cores, seconds)
-        rounds = collect(effort, partial(interleave, contenders))
+        rounds = collect(effort, partial(interleave, contenders), model.name)
     note(rounds, result.settings)
     found = {name: [one[name] for one in rounds.values] for name in contenders}
     result.figures += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,9 @@ import headway
 from headway.testing import FakeEngine, ManualClock
 
 from .support import X, descriptors, gather_model, loop_model, thread_ids, thread_name, tiny_model, until
+
+# Headway says so by itself; the onnxruntime package beside it does not, and would report every test to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Started in the background of a shell, this process ignores SIGINT, and so would the programs that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -22,7 +22,7 @@ FLOORS = tuple(
     for line in (
         "_core _errors _fields _warn _record _library _pictures _engine _pyfeed",
         "_options _nodes _metrics _log _waiting _batching",
-        "_sample _prepared _ortvalue _environment _threads _model_config _adapter _nodespec _plugins",
+        "_sample _out _prepared _ortvalue _environment _threads _model_config _adapter _nodespec _plugins",
         "_providers _sparse _delivery _parallel _stream _pipeline _warmup _lanes _suite_checks",
         "_engines",
         "_load _health _surface _binding _astream _futures _batch run",
@@ -40,7 +40,18 @@ _FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names
 
 #: Rust's core: words, then pure steps, then what the lock holds. What acts (threads, clocks, wake-ups) stands above.
 WORDS = {"error", "sync", "clock", "value", "request", "engine", "work"}
-PURE = {"admission", "schedule", "reorder", "metrics", "keys", "deadlines", "batch", "cost", "placement"}
+PURE = {
+    "admission",
+    "schedule",
+    "reorder",
+    "metrics",
+    "keys",
+    "deadlines",
+    "batch",
+    "cost",
+    "placement",
+    "vigil",
+}
 LOCKED = {"state", "slot", "bell"}
 
 

@@ -29,6 +29,7 @@ from headway._sparse import SparseTensor
 _Feed: TypeAlias = Any
 _Callback: TypeAlias = Callable[[list[Any], Any, str], object]
 _StreamKey: TypeAlias = str | int
+_Out: TypeAlias = Mapping[str, NDArray[Any] | None] | Sequence[NDArray[Any] | None] | NDArray[Any]
 _Piece: TypeAlias = tuple[Any, Any, BaseException | None, tuple[float, float | None, float | None], int]
 _Node: TypeAlias = tuple[str, int, list[int | None] | None]
 _Spec: TypeAlias = tuple[str, int | None, list[int | str | None] | None]
@@ -65,6 +66,7 @@ class Session:
         timeout: float | None = ...,
         priority: int = 0,
         stream: _StreamKey | None = None,
+        out: _Out | None = None,
     ) -> list[Any]:
         """Run the model and wait for its outputs.
 
@@ -74,11 +76,17 @@ class Session:
         Args:
             output_names: Wanted outputs, in this order; None or an empty list for all.
             input_feed: The inputs.
+            out: Arrays that the outputs are written into: a dict by output name, a list in the order of the wanted
+                outputs, or one array for one output. Each is a writable, C-contiguous numpy array of the output's
+                dtype and shape, and shares no memory with an input or another output. None, or no entry: a new array.
+                What they hold after an error, or before the engine has returned from a request that timed out, is
+                not defined.
 
         Returns:
-            One array for each wanted output.
+            One array for each wanted output; those of ``out`` themselves.
 
         Raises:
+            InputError: An array in ``out`` does not fit its output; the message names it.
             EngineError: The engine failed on this request; ``code`` is its own status code.
             DeadlineExceeded: The timeout passed; ``running`` tells whether a lane had it.
             Dropped: The overflow policy removed it; ``reason`` tells why.
@@ -95,6 +103,7 @@ class Session:
         priority: int = 0,
         stream: _StreamKey | None = None,
         run_options: RunOptions | None = None,
+        out: _Out | None = None,
     ) -> InferenceFuture:
         """Submit a request; its future gives the outputs.
 
@@ -105,6 +114,9 @@ class Session:
             input_feed: The inputs.
             output_names: Wanted outputs, in this order; None or an empty list for all.
             block: False never waits for room: QueueFull at once.
+            out: Arrays that the outputs are written into, as for ``run``. They are held until the engine has returned,
+                also from a request that was cancelled or timed out, and are filled once ``result()`` has given them:
+                read nothing in them before. They may share memory with inputs that are copied.
 
         Raises:
             DeadlineExceeded: The timeout passed while it waited for room.
@@ -214,19 +226,21 @@ class Session:
         self,
         input_feed: _Feed,
         output_names: Sequence[str] | None = None,
+        bounded: bool = False,
+        run_options: RunOptions | None = None,
         *,
-        bounded: bool,
         any_lane: bool = False,
         timeout: float | None = ...,
         priority: int = 0,
         stream: _StreamKey | None = None,
-        run_options: RunOptions | None = None,
+        _out: _Out | None = None,
     ) -> InferenceFuture:
         """Submit without blocking: the future may still be waiting for room.
 
         Args:
             bounded: It waits for room for ``submit_timeout`` at most.
             any_lane: Lanes for callers may run it too, see ``_staff``.
+            _out: As ``submit``'s ``out``. No ``out``: what gives one set of options to many requests refuses it so.
         """
 
     def _submit_values(
@@ -835,14 +849,12 @@ class ServedLane:
 class Deliveries:
     """What the delivery thread works with."""
 
-    def next(self) -> list[list[tuple[Callable[..., object], tuple[Any, ...]]]] | None:
-        """Wait for due callbacks: ``[(callable, args), ...]`` of each request; None when there will be none."""
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[Callable[..., object], tuple[Any, ...]]:
+        """Wait for the next due callback: ``(callable, args)``. Asking says that the one before has returned."""
 
     def report(self, callback: object, raised: BaseException) -> None:
         """Tell ``sys.unraisablehook`` what a callback raised."""
-
-    def returned(self, raised: bool) -> None:
-        """The callbacks of the oldest request given out have returned; one of them raised."""
 
 @final
 class Bell:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import _thread
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Callable
 
     from headway._core import Bell, Deliveries, Flow, InferenceFuture
     from headway._sample import Pulled
 
 
-#: Seconds after which a callback is called slow, once for each of them.
-SLOW_CALLBACK = 1.0
-
-
-class _Watch:
+class Watch:
     """Says once of each callback that it was slow: callbacks run one after the other, and lanes wait for them."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
 
     def look(self, callback: object, seconds: float) -> None:
+        """``callback`` took that long."""
         name = getattr(callback, "__qualname__", None) or repr(callback)
         if name not in self._said:
             self._said.add(name)
@@ -33,42 +31,28 @@ class _Watch:
             logger.warning("the callback %s took %.1f s; a session's callbacks run one by one", name, seconds)
 
 
-_thread = threading.local()
+# `threading.local`, without the module: a program that imports headway alone need not load it.
+_local = _thread._local()
 
 
 def delivers() -> bool:
     """True on a delivery thread."""
-    return getattr(_thread, "delivers", False)
+    return getattr(_local, "delivers", False)
 
 
 def deliver(deliveries: Deliveries) -> None:
-    """The delivery thread: calls the callbacks of one request after the other, until there will be none any more."""
-    _thread.delivers = True
-    watch, clock = _Watch(), time.monotonic
-    while True:
-        batch = deliveries.next()
-        if batch is None:
-            return
-        started = clock()
-        while batch:
-            calls: Any = batch.pop(0)
-            failed = False
-            callback: Any
-            args: Any
-            for callback, args in calls:
-                try:
-                    callback(*args)
-                except BaseException as raised:
-                    failed = True
-                    deliveries.report(callback, raised)
-                    raised.__traceback__ = None
-                ended = clock()
-                if ended - started >= SLOW_CALLBACK:
-                    watch.look(callback, ended - started)
-                started = ended
-            # Before the request counts as delivered, nothing of it is held here any more.
-            calls = callback = args = None
-            deliveries.returned(failed)
+    """The delivery thread: calls one callback after the other, until there will be none any more."""
+    _local.delivers = True
+    callback: Any
+    args: Any
+    for callback, args in deliveries:
+        try:
+            callback(*args)
+        except BaseException as raised:
+            deliveries.report(callback, raised)
+            raised.__traceback__ = None
+        # Before the request counts as delivered, nothing of it is held here any more.
+        callback = args = None
 
 
 class LoopBell:
@@ -83,22 +67,8 @@ class LoopBell:
 
     def answer(self) -> None:
         """Resolves what was rung for."""
-        for number in self.bell.answer():
-            waiter = self.waiting.pop(number, None)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-
-    def subscribe(self, future: InferenceFuture, admitted: bool) -> asyncio.Future[None] | None:
-        """What is resolved once the request is admitted, or has ended; None when that is past.
-
-        Every request ends, also one whose task was cancelled: its ring takes the number out of ``waiting`` again.
-        """
-        self.next = number = self.next + 1
-        waiter = self.waiting[number] = _running_loop().create_future()
-        if future._subscribe(self.bell, number, admitted):
-            return waiter
-        del self.waiting[number]
-        return None
+        rung = [self.waiting.pop(number, None) for number in self.bell.answer()]
+        _resolve([waiter for waiter in rung if waiter is not None and not waiter.done()])
 
     async def wait_output(self, flow: Flow) -> None:
         """Waits until a Run's flow has an output or is over."""
@@ -113,11 +83,40 @@ class LoopBell:
             flow.unsubscribe(self.bell, number)
 
 
+def _resolve(waiters: list[asyncio.Future[None]]) -> None:
+    """Resolves them, and goes on with the tasks that wait for them: a turn of the loop for each would cost more."""
+    waiters.reverse()
+    try:
+        while waiters:
+            waiter = waiters.pop()
+            if waiter.done():
+                continue
+            told: Any = waiter._callbacks
+            if told is None or len(told) != 1:
+                waiter.set_result(None)
+            else:
+                [(wake, context)] = told
+                waiter.remove_done_callback(wake)
+                waiter.set_result(None)
+                context.run(wake, waiter)
+    finally:
+        if waiters:
+            waiters.reverse()
+            waiters[0].get_loop().call_soon(_resolve, waiters)
+
+
 _bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBell | None] = weakref.WeakKeyDictionary()
 
 
 def _nothing() -> None:
-    """What a thread without a bell remembers."""
+    """What is remembered before there was a bell."""
+
+
+#: The last loop and its bell: looking into the dictionary costs as much as all the rest of a submission.
+_last: tuple[Callable[[], asyncio.AbstractEventLoop | None], Callable[[], LoopBell | None]] = (
+    _nothing,
+    _nothing,
+)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:
@@ -131,24 +130,38 @@ def _running_loop() -> asyncio.AbstractEventLoop:
 
 def _bell_of(loop: asyncio.AbstractEventLoop) -> LoopBell | None:
     """The loop's bell; None when the loop cannot watch a descriptor (the Windows proactor loop)."""
-    # The thread's last one first: the dictionary's look costs as much as all the rest of a submission.
-    last: LoopBell | None = getattr(_thread, "bell", _nothing)()
-    if last is not None and last.loop() is loop:
-        return last
+    global _last
     try:
-        return _bells[loop]
+        bell = _bells[loop]
     except KeyError:
-        pass
-    from headway._core import Bell
+        from headway._core import Bell
 
-    try:
-        bell: LoopBell | None = LoopBell(loop, Bell())
-    except (NotImplementedError, OSError):
-        bell = None
-    _bells[loop] = bell
+        try:
+            bell = LoopBell(loop, Bell())
+        except (NotImplementedError, OSError):
+            bell = None
+        _bells[loop] = bell
     if bell is not None:
-        _thread.bell = weakref.ref(bell)
+        _last = weakref.ref(loop), weakref.ref(bell)
     return bell
+
+
+def waiter_of(future: InferenceFuture, admitted: bool = False) -> Awaitable[None] | None:
+    """What is resolved once the request is admitted (when ``admitted``), or has ended; None when that is past.
+
+    Every request ends, also one whose task was cancelled: its ring takes the number out of ``waiting`` again.
+    """
+    loop = _running_loop()
+    last, bell_of_last = _last
+    bell = bell_of_last() if last() is loop else None
+    if bell is None and (bell := _bell_of(loop)) is None:
+        return _told(future)
+    bell.next = number = bell.next + 1
+    if not future._subscribe(bell.bell, number, admitted):
+        return None
+    # A ring before this line is answered by this thread, later.
+    bell.waiting[number] = waiter = loop.create_future()
+    return waiter
 
 
 async def _told(future: InferenceFuture) -> None:
@@ -161,7 +174,9 @@ async def _told(future: InferenceFuture) -> None:
             waiter.set_result(None)
 
     def tell(_: object) -> None:
-        loop.call_soon_threadsafe(resolve)
+        # A task that was cancelled does not wait for this: its loop may be closed by now.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(resolve)
 
     future.add_done_callback(tell)
     await waiter
@@ -169,27 +184,19 @@ async def _told(future: InferenceFuture) -> None:
 
 async def await_future(future: InferenceFuture) -> list[Any]:
     """The outputs of a request. Cancelling the awaiting task cancels the request."""
-    if not future.done():
-        try:
-            # No coroutine of its own for what most requests go through.
-            bell = _bell_of(_running_loop())
-            if bell is None:
-                await _told(future)
-            elif (waiter := bell.subscribe(future, False)) is not None:
-                await waiter
-        except BaseException:
-            future.cancel()
-            raise
+    try:
+        if (waiter := waiter_of(future)) is not None:
+            await waiter
+    except BaseException:
+        future.cancel()
+        raise
     return future.result()
 
 
 async def await_admission(future: InferenceFuture) -> InferenceFuture:
     """The same future, once it has a ticket. Raises what refused it."""
     try:
-        bell = _bell_of(_running_loop())
-        if bell is None:
-            await _told(future)
-        elif (waiter := bell.subscribe(future, True)) is not None:
+        if (waiter := waiter_of(future, True)) is not None:
             await waiter
     except BaseException:
         future.cancel()

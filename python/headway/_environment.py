@@ -7,7 +7,7 @@ from typing import Any
 
 from headway import _core
 from headway._fields import Named, whole
-from headway._library import onnxruntime_candidates
+from headway._library import TELEMETRY, onnxruntime_candidates
 from headway._options import ALL_PROVIDERS
 from headway._record import Record
 from headway._warn import once
@@ -135,12 +135,17 @@ def set_global_thread_pool_sizes(intra_op_num_threads: int = 0, inter_op_num_thr
 
 
 def enable_telemetry_events() -> None:
-    """Turn the library's telemetry on; only its builds for Windows have any."""
+    """Turn the library's telemetry on, before the first session: later it stays off.
+
+    It reports to onnxruntime's maker what is run (see docs/onnxruntime.md). Setting the environment variable
+    ``ORT_DISABLE_TELEMETRY`` to 0 does the same.
+    """
+    os.environ[TELEMETRY] = "0"
     _core.set_telemetry(True, _candidates())
 
 
 def disable_telemetry_events() -> None:
-    """Turn the library's telemetry off; only its builds for Windows have any."""
+    """Turn the library's telemetry off. It is off already, unless somebody has turned it on."""
     _core.set_telemetry(False, _candidates())
 
 

@@ -53,9 +53,19 @@ def _candidates(package: str, folder: str, names: _Names) -> tuple[str, ...]:
     return tuple(found)
 
 
+#: onnxruntime's own variable, which it reads when its library is used first, and never again.
+TELEMETRY = "ORT_DISABLE_TELEMETRY"
+
+
 @functools.cache
 def onnxruntime_candidates() -> tuple[str, ...]:
-    """Paths of the onnxruntime C library inside the installed wheel; empty when the package is not installed."""
+    """Paths of the onnxruntime C library inside the installed wheel; empty when the package is not installed.
+
+    Whoever asks is about to load it. From 1.29 on it reports to its maker over the network what is run, keeps a
+    database of it in the user's cache, and holds events in memory meanwhile, unless this variable forbids it. Here it
+    does so only where the user has set the variable.
+    """
+    os.environ.setdefault(TELEMETRY, "1")
     return _candidates("onnxruntime", "capi", _ONNXRUNTIME)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Hint = Literal["latency", "throughput"]
 Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
+Wait = Literal["auto", "park", "spin"] | float
 
 
 class GraphOptimizationLevel(Named):

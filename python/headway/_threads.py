@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from headway import _core
-from headway._options import ExecutionMode, Hint, SessionOptions
+from headway._options import ExecutionMode, Hint, SessionOptions, Wait
 
 #: Config entries that begin so are about the session's own threads.
 _ABOUT_THREADS = (
@@ -14,6 +14,12 @@ _ABOUT_THREADS = (
     "session.dynamic_block_base",
     "session.force_spinning_stop",
 )
+
+#: Seconds that a thread spins before it parks. ``"auto"``: waking an idle core costs about as much. ``"spin"``: long
+#: enough for a program that comes back with the next request at once.
+_SPIN_SECONDS = {"auto": 30e-6, "park": 0.0, "spin": 1e-3}
+#: A longer spin is a mistake in the unit.
+_LONGEST_SPIN = 1.0
 
 
 class Plan(NamedTuple):
@@ -47,6 +53,25 @@ def plan(hint: Hint, workers: int | None, budget: int, intra_op: int = 0, *, sha
     if intra_op > 0:
         chosen = Plan(chosen.workers, chosen.caller_lanes, intra_op, chosen.spinning)
     return chosen
+
+
+def spin_seconds(wait: Wait, cores: int) -> float:
+    """How long a thread of the session spins before it parks.
+
+    The words spin on spare cores only: with one usable core, whoever spins keeps the thread that it waits for from
+    running. A number is taken at its word.
+    """
+    if isinstance(wait, str):
+        if wait not in _SPIN_SECONDS:
+            words = ", ".join(map(repr, _SPIN_SECONDS))
+            raise ValueError(f"wait: expected one of {words} or a number of seconds, got {wait!r}")
+        return _SPIN_SECONDS[wait] if cores > 1 else 0.0
+    if isinstance(wait, bool) or not isinstance(wait, int | float):
+        words = ", ".join(map(repr, _SPIN_SECONDS))
+        raise TypeError(f"wait: expected one of {words} or a number of seconds, got {type(wait).__name__}")
+    if not 0 <= wait <= _LONGEST_SPIN:
+        raise ValueError(f"wait: expected 0 to {_LONGEST_SPIN:g} seconds, got {wait!r}")
+    return float(wait)
 
 
 def pool_for(options: SessionOptions, plan: Plan) -> Literal["own", "shared_if_equal", "shared"]:

@@ -14,15 +14,16 @@ from headway import _core
 from headway._batching import Batching
 from headway._binding import OrtValueCalls
 from headway._conventions import Conventions
+from headway._delivery import await_admission, waiter_of
 from headway._engines.words import Asked, Loaded, Wanted
 from headway._errors import QueueFull
 from headway._load import load, source_of
 from headway._metrics import CloseReport, NodeTiming, Stats, ThreadStats, stats_from
-from headway._options import Hint, Overflow, SessionOptions
+from headway._options import Hint, Overflow, SessionOptions, Wait
 from headway._providers import MissingProvider, Provider
 from headway._record import Record
 from headway._surface import OnnxRuntimeSurface
-from headway._threads import plan
+from headway._threads import plan, spin_seconds
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from headway._lanes import Lanes
     from headway._options import RunOptions
     from headway.testing import FakeEngine
-
-#: How long a worker or a waiting thread spins before it parks: waking an idle core costs about as much.
-_SPIN_SECONDS = 30e-6
 
 
 class Refused(Record):
@@ -106,6 +104,10 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         serial: One request of a stream key at a time (stateful models).
         copy_inputs: Asynchronous calls copy their inputs, so that a frame may be refilled at once. False: they are
             held and must not be written to before the request has ended.
+        wait: How threads wait, for work and for answers. ``"auto"``: they spin for 30 us before they sleep, with one
+            usable core not at all. ``"park"``: they sleep at once (least processor time); the engine's own threads do
+            not spin either. ``"spin"``: they spin for 1 ms before they sleep (lowest latency, on spare cores). A
+            number: they spin for so many seconds, 0 to 1.
         batching: ``Batching(...)``: requests that look alike share a run of the model (docs/batching.md).
         engine_options: Options of the engine by its own names; the page of each engine lists them.
         isolation: ``"process"``: each lane lives in a process of its own, so that a crash of the engine is one
@@ -157,6 +159,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         ordered: bool = True,
         serial: bool = False,
         copy_inputs: bool = True,
+        wait: Wait = "auto",
         batching: Batching | None = None,
         engine_options: Mapping[str, Any] | None = None,
         isolation: Literal["thread", "process"] = "thread",
@@ -181,7 +184,11 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         options = _options_of(sess_options)
         workers = _at_least_one("workers", workers)
         budget = _core.thread_budget()
+        spin = spin_seconds(wait, _core.usable_cores())
         lanes = plan(hint, workers, budget, options.intra_op_num_threads, shared=apart is None)
+        if wait in ("park", 0):
+            # The engine's threads too: they spin for milliseconds after each request.
+            lanes = lanes._replace(spinning=False)
         source = source_of(path_or_bytes, engine)
         self._engine, self._label = source.engine, source.label
         if isinstance(source.model, str):
@@ -219,7 +226,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             overflow=overflow,
             ordered=bool(ordered),
             serial=bool(serial),
-            spin=_SPIN_SECONDS if _core.usable_cores() > 1 else 0.0,
+            spin=spin,
             copy_inputs=bool(copy_inputs),
             timeout=timeout,
             submit_timeout=submit_timeout,
@@ -257,6 +264,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         output_names: Sequence[str] | None,
         input_feed: Any,
         run_options: RunOptions | None = None,
+        *,
+        out: Any = None,
         **call: Any,
     ) -> list[Any]:
         """The outputs of one request. Waiting for room never blocks the loop; cancelling the task cancels the request.
@@ -265,22 +274,40 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             output_names: Wanted outputs in this order; None for all.
             input_feed: A dict by input name, a list in input order, or one array.
             run_options: The request's own options.
+            out: Arrays for the outputs, as for ``submit``.
             **call: ``timeout`` in seconds, ``priority``, ``stream``.
 
         Raises:
             What ``run`` raises. ``concurrent.futures.CancelledError`` when somebody else cancelled the request.
         """
-        from headway._delivery import await_future
-
-        future = self._line_up(input_feed, output_names, bounded=False, run_options=run_options, **call)
-        return await await_future(future)
+        if out is not None:
+            call["_out"] = out
+        if call:
+            future = self._line_up(input_feed, output_names, False, run_options, **call)
+        else:
+            future = self._line_up(input_feed, output_names, False, run_options)
+        # As in `await_future`: a coroutine of its own for this costs as much as the waiting.
+        try:
+            if (waiter := waiter_of(future)) is not None:
+                await waiter
+        except BaseException:
+            future.cancel()
+            raise
+        return future.result()
 
     async def asubmit(
-        self, input_feed: Any, output_names: Sequence[str] | None = None, **call: Any
+        self, input_feed: Any, output_names: Sequence[str] | None = None, *, out: Any = None, **call: Any
     ) -> InferenceFuture:
-        """Like ``submit``, waiting for room without blocking the loop (for ``submit_timeout`` at most)."""
-        from headway._delivery import await_admission
+        """Like ``submit``, waiting for room without blocking the loop (for ``submit_timeout`` at most).
 
+        Args:
+            input_feed: A dict by input name, a list in input order, or one array.
+            output_names: Wanted outputs in this order; None for all.
+            out: Arrays for the outputs, as for ``submit``.
+            **call: ``timeout`` in seconds, ``priority``, ``stream``, ``run_options``.
+        """
+        if out is not None:
+            call["_out"] = out
         return await await_admission(self._line_up(input_feed, output_names, bounded=True, **call))
 
     # ---- futures ----------------------------------------------------------------------------------------------

@@ -338,7 +338,9 @@ def test_default_severity(caplog: pytest.LogCaptureFixture) -> None:
         headway.set_default_logger_severity(5)
 
 
-def test_telemetry_and_verbosity() -> None:
+def test_telemetry_and_verbosity(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Turning it on sets the variable, which child processes would inherit.
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "1")
     headway.disable_telemetry_events()
     headway.enable_telemetry_events()
     headway.set_default_logger_verbosity(1)

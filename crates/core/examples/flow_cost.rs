@@ -86,7 +86,7 @@ fn driven(flow: &Arc<Shared>, count: u32) -> Result<(), Error> {
 
 fn windowed(flow: &Arc<Shared>, count: u32, execute: bool) -> Result<(), Error> {
     let mut window: VecDeque<SlotRef> = VecDeque::new();
-    let how = Waiting { execute, ahead: false };
+    let how = Waiting { execute, ahead: false, again: false };
     for _ in 0..count {
         if window.len() == 32
             && let Some(slot) = window.pop_front()

@@ -21,16 +21,19 @@ impl Shared {
         for lane in fx.wake.drain(..) {
             self.lane_bells[lane].notify_one();
         }
-        for slot in fx.admits.drain(..) {
-            slot.announce();
-        }
-        for (slot, error) in fx.refusals.drain(..) {
-            slot.refuse(error);
+        let mut rare = fx.take_rare();
+        if let Some(rare) = &mut rare {
+            for slot in rare.admits.drain(..) {
+                slot.announce();
+            }
+            for (slot, error) in rare.refusals.drain(..) {
+                slot.refuse(error);
+            }
         }
         for (slot, outcome, timing) in fx.fills.drain(..) {
             slot.fill(outcome, timing);
         }
-        for slot in fx.grants.drain(..) {
+        for slot in rare.iter_mut().flat_map(|rare| rare.grants.drain(..)) {
             slot.wake_granted();
         }
         if fx.deliver {
@@ -39,7 +42,7 @@ impl Shared {
         if fx.pulls {
             self.pull_bell.notify_all();
         }
-        for (bell, number) in fx.rings.drain(..) {
+        for (bell, number) in rare.iter_mut().flat_map(|rare| rare.rings.drain(..)) {
             bell.ring(number);
         }
         if fx.settled {

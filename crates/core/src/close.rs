@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::Shared;
 use crate::state::Phase;
-use crate::sync::{Arc, lock};
+use crate::sync::{Arc, Ordering, lock};
 
 /// How long cancelled work has to leave its engine once the drain's time is up.
 const GRACE: Duration = Duration::from_secs(1);
@@ -24,6 +24,7 @@ impl Shared {
     /// Stops admission; what was admitted finishes (`drain`) or is cancelled. Returns at once. Idempotent.
     pub fn begin_close(self: &Arc<Self>, drain: bool) {
         self.act(|state, now, fx| state.begin_close(drain, now, fx));
+        self.closing.store(true, Ordering::Relaxed);
     }
 
     /// True once no more requests are admitted.

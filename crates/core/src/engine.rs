@@ -115,6 +115,10 @@ pub trait Engine: Send + Sync + 'static {
         let text = format!("batching: the {} engine does not batch", self.name());
         Err(Error::new(ErrorKind::Input, text))
     }
+    /// True when its lanes take `Inputs::Binding` made of `ort::Places`: outputs are written where the caller says.
+    fn places_outputs(&self) -> bool {
+        false
+    }
     /// For callers that know the concrete engine.
     fn as_any(&self) -> &dyn Any;
 }

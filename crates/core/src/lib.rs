@@ -43,5 +43,6 @@ pub mod threads;
 #[cfg(not(loom))]
 pub mod timer;
 pub mod value;
+pub mod vigil;
 pub mod work;
 mod worker;

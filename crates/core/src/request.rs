@@ -33,6 +33,12 @@ pub enum Inputs {
     Binding(OwnerBox),
 }
 
+impl Default for Inputs {
+    fn default() -> Self {
+        Inputs::Feeds(Values::new())
+    }
+}
+
 /// An opaque owner with a `Debug` face.
 #[derive(Clone)]
 pub struct OwnerBox(pub Owner);
@@ -44,9 +50,10 @@ impl std::fmt::Debug for OwnerBox {
 }
 
 /// Which outputs, by index into the model's list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Wanted {
     /// All, in the model's order.
+    #[default]
     All,
     /// These, in this order; repeats allowed.
     Some(SmallVec<[u32; 4]>),

@@ -6,13 +6,13 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::cores;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
 use crate::slot::{Milestone, Seen, Slot, SlotRef, Tag};
 use crate::state::{Config, Effects, FlowConfig, LaneStats, Manner, State, Turn};
-use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, lock};
+use crate::vigil::Sign;
 use crate::work::Work;
 
 /// On a cache line of its own: who looks at it does not slow down who takes the lock beside it.
@@ -35,10 +35,12 @@ pub struct Shared {
     can_cancel: bool,
     /// Requests wait for others: who parks on one ends that.
     batches: bool,
-    clock: Clock,
+    pub(crate) clock: Clock,
     pub(crate) spin: Duration,
-    /// Requests waiting, for spinning workers to look at without the lock.
-    waiting: Apart<AtomicU64>,
+    /// What waits, for spinning workers to look at without the lock: a `Sign`.
+    sign: Apart<AtomicU64>,
+    /// No more requests are admitted: who spins goes to see whether its lane has to leave.
+    pub(crate) closing: AtomicBool,
     /// Nanoseconds the model usually runs; 0 while unknown.
     usual: AtomicU64,
     /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
@@ -52,6 +54,8 @@ pub struct Waiting {
     pub execute: bool,
     /// It is the delivery thread: ahead of the queue, past the delivery bound.
     pub ahead: bool,
+    /// It has waited for this request before, and spun for as long as it may.
+    pub again: bool,
 }
 
 impl Shared {
@@ -77,7 +81,8 @@ impl Shared {
             batches: config.batching.is_some(),
             clock,
             spin: config.spin,
-            waiting: Apart(AtomicU64::new(0)),
+            sign: Apart(AtomicU64::new(0)),
+            closing: AtomicBool::new(false),
             usual: AtomicU64::new(0),
             waker: AtomicU64::new(0),
             state: Mutex::new(State::new(config, lanes)),
@@ -101,10 +106,10 @@ impl Shared {
     }
 
     /// The last thing done under the lock.
-    fn publish(&self, state: &mut State, fx: &mut Effects) {
+    pub(crate) fn publish(&self, state: &mut State, fx: &mut Effects) {
         // A thread that does not sleep needs no wake-up; it looks before it sleeps.
         fx.deliver = fx.deliver && std::mem::take(&mut state.listening);
-        self.waiting.0.store(state.waiting() as u64, Ordering::Relaxed);
+        self.sign.0.store(state.sign().bits(), Ordering::Relaxed);
         self.usual.store(state.usual_run, Ordering::Relaxed);
     }
 
@@ -128,6 +133,11 @@ impl Shared {
         self.clock.now()
     }
 
+    /// What a worker that is awake sees.
+    pub fn sign(&self) -> Sign {
+        Sign::from_bits(self.sign.0.load(Ordering::Relaxed))
+    }
+
     /// How long the model usually runs, once it has run.
     pub fn usual_run(&self) -> Option<Duration> {
         match self.usual.load(Ordering::Relaxed) {
@@ -145,8 +155,9 @@ impl Shared {
     ///
     /// # Errors
     /// `Closed`, `QueueFull`: no ticket was given.
-    pub fn submit(self: &Arc<Self>, request: Request, manner: Manner) -> Result<SlotRef, Error> {
-        self.act(|state, now, fx| state.offer(request, manner, now, fx))
+    pub fn submit(self: &Arc<Self>, mut request: Request, manner: Manner) -> Result<SlotRef, Error> {
+        // What was not admitted is dropped here, without the lock.
+        self.act(|state, now, fx| state.offer(&mut request, manner, now, fx))
     }
 
     /// From now on somebody takes on a callers' lane, which then runs what any lane may run. False when somebody
@@ -178,13 +189,20 @@ impl Shared {
     ///
     /// # Errors
     /// The request itself, to be submitted instead.
-    pub fn begin(self: &Arc<Self>, request: Request, ahead: bool) -> Result<Work, Request> {
+    pub fn begin(self: &Arc<Self>, mut request: Request, ahead: bool) -> Result<Work, Request> {
+        self.begin_with(&mut request, ahead).ok_or(request)
+    }
+
+    /// The same for a request that stays where it is: empty once its work was begun.
+    #[inline]
+    pub fn begin_with(self: &Arc<Self>, request: &mut Request, ahead: bool) -> Option<Work> {
         self.act(|state, now, fx| state.begin(request, ahead, now, fx))
     }
 
     /// Ends work that was taken. The outcome is returned for a request begun by its own caller.
     pub fn complete(self: &Arc<Self>, mut work: Work) -> Option<Outcome> {
-        self.act(|state, now, fx| state.complete(&mut work, now, fx))
+        work.release();
+        self.act(|state, now, fx| state.complete(work, now, fx))
     }
 
     /// Waits for work on a worker's lane; `None` when the lane is closed.
@@ -200,88 +218,35 @@ impl Shared {
         })
     }
 
-    /// Completes what was taken before and takes the next, under one lock; sleeps when there is nothing.
-    pub(crate) fn step(self: &Arc<Self>, lane: usize, finished: Option<Work>) -> Option<Work> {
-        let mut finished = finished;
-        let may_spin = !self.spin.is_zero();
-        let turn = self.act(|state, now, fx| {
-            if let Some(work) = &mut finished {
-                state.complete(work, now, fx);
-            }
-            state.turn(lane, false, now, fx)
-        });
-        // The inputs of what was finished are released here, without the lock.
-        drop(finished);
-        match turn {
-            Turn::Work(work) => return Some(work),
-            Turn::Leave => return None,
-            Turn::Park if may_spin => self.spin(),
-            Turn::Park => {}
-        }
-        self.park(lane)
-    }
-
-    fn spin(&self) {
-        let start = Instant::now();
-        while self.waiting.0.load(Ordering::Relaxed) == 0 && start.elapsed() < self.spin {
-            for _ in 0..32 {
-                std::hint::spin_loop();
-            }
-            // The thread that is waited for may want this very core.
-            std::thread::yield_now();
-        }
-    }
-
-    fn park(self: &Arc<Self>, lane: usize) -> Option<Work> {
-        let mut state = lock(&self.state);
-        loop {
-            let mut fx = Effects::default();
-            let turn = state.turn(lane, true, self.clock.now(), &mut fx);
-            self.publish(&mut state, &mut fx);
-            match turn {
-                Turn::Work(work) => {
-                    drop(state);
-                    self.apply(&mut fx);
-                    return Some(work);
-                }
-                Turn::Leave => {
-                    drop(state);
-                    self.apply(&mut fx);
-                    return None;
-                }
-                // Nothing was decided, or expired requests were ended on the way: tell their callers first.
-                Turn::Park if fx.is_idle() => {
-                    state = wait(&self.lane_bells[lane], state, None);
-                    let core = cores::current();
-                    if core != 0 && self.waker.swap(0, Ordering::Relaxed) == core {
-                        drop(state);
-                        cores::leave(core);
-                        state = lock(&self.state);
-                    }
-                }
-                Turn::Park => {
-                    drop(state);
-                    self.apply(&mut fx);
-                    state = lock(&self.state);
-                }
-            }
-        }
-    }
-
     /// Waits until the request ends (or `until`), running it on this thread where `how` allows.
     pub fn wait(self: &Arc<Self>, slot: &SlotRef, until: Option<Instant>, how: Waiting) -> Seen {
+        self.wait_until(slot, || until, how)
+    }
+
+    /// The same; the clock is not looked at for a request that need not wait.
+    #[inline]
+    pub fn wait_until(
+        self: &Arc<Self>,
+        slot: &SlotRef,
+        until: impl Fn() -> Option<Instant>,
+        how: Waiting,
+    ) -> Seen {
+        let spin = if how.again { Duration::ZERO } else { self.patience() };
         loop {
             if how.execute && !slot.is_ended() {
                 let claimed = self.act(|state, now, fx| state.claim(slot, how.ahead, now, fx));
                 if let Some(work) = claimed {
                     self.run(work, slot);
+                    if slot.is_ended() {
+                        return Seen::Ended;
+                    }
                     continue;
                 }
             }
             if self.batches && !how.execute && !slot.is_ended() {
                 self.act(|state, now, fx| state.await_slot(slot, now, fx));
             }
-            match slot.wait(Milestone::Ended, until, self.patience()) {
+            match slot.wait(Milestone::Ended, until(), spin) {
                 Seen::Granted(work) => self.run(work, slot),
                 seen => return seen,
             }

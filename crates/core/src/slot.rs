@@ -78,6 +78,8 @@ pub struct Slot {
     pub(crate) index: usize,
     /// A cheap look before the lock: refused or ended.
     ended: AtomicBool,
+    /// The same for a grant, which may come once at most before the request ends.
+    granted: AtomicBool,
     cell: Mutex<Cell>,
     wake: Condvar,
 }
@@ -99,12 +101,24 @@ impl Slot {
             sleepers: 0,
             grant: None,
         };
-        Slot { id, index, ended: AtomicBool::new(false), cell: Mutex::new(cell), wake: Condvar::new() }
+        Slot {
+            id,
+            index,
+            ended: AtomicBool::new(false),
+            granted: AtomicBool::new(false),
+            cell: Mutex::new(cell),
+            wake: Condvar::new(),
+        }
     }
 
     /// True once the request was refused or ended.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// True once it has its ticket, whatever became of it since.
+    pub fn is_admitted(&self) -> bool {
+        matches!(lock(&self.cell).stage, Stage::Admitted(_) | Stage::Ended(_) | Stage::Taken)
     }
 
     /// Its ticket, once admitted and until it ended.
@@ -182,7 +196,7 @@ impl Slot {
     /// Waits until the milestone, a grant, or `until`. Spins for at most `spin` before it parks.
     pub fn wait(&self, milestone: Milestone, until: Option<Instant>, spin: Duration) -> Seen {
         if milestone == Milestone::Ended && !spin.is_zero() {
-            self.spin(spin);
+            self.spin(spin, until);
         }
         let mut cell = lock(&self.cell);
         loop {
@@ -207,9 +221,10 @@ impl Slot {
         }
     }
 
-    fn spin(&self, limit: Duration) {
+    fn spin(&self, limit: Duration, until: Option<Instant>) {
         let start = Instant::now();
-        while !self.is_ended() && start.elapsed() < limit {
+        let limit = until.map_or(limit, |until| limit.min(until.saturating_duration_since(start)));
+        while !self.is_ended() && !self.granted.load(Ordering::Relaxed) && start.elapsed() < limit {
             for _ in 0..32 {
                 std::hint::spin_loop();
             }
@@ -274,6 +289,7 @@ impl Slot {
     /// is no longer a candidate or finds the work; it is woken afterwards by [`Slot::wake_granted`].
     pub(crate) fn grant(&self, work: Work) {
         lock(&self.cell).grant = Some(Box::new(work));
+        self.granted.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn wake_granted(&self) {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-/// Dimensions of a tensor.
-pub type Dims = SmallVec<[i64; 6]>;
+/// Dimensions of a tensor. Longer ones cost an allocation; a larger array here would be moved about with every value.
+pub type Dims = SmallVec<[i64; 4]>;
 
 /// Keeps memory alive: dropped when the last value over it is.
 pub type Owner = Arc<dyn Any + Send + Sync>;
@@ -165,4 +165,6 @@ impl fmt::Debug for Value {
 }
 
 /// A request's inputs or outputs, in the model's own order (inputs) or the wanted order (outputs).
-pub type Values = SmallVec<[Value; 2]>;
+///
+/// One is the usual number; room for more would be moved about with every request.
+pub type Values = SmallVec<[Value; 1]>;

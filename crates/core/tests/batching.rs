@@ -176,12 +176,67 @@ fn a_serial_key_is_in_a_batch_once_and_keys_take_turns() {
 }
 
 #[test]
+fn a_serial_key_of_two_flows_is_in_a_batch_once() {
+    let bench = with(8, 0, Config { serial: true, ..Config::default() });
+    assert_eq!(bench.flow.open_flow(flow(4, Overflow::Block)).ok(), Some(1));
+    for (number, key, flow) in [(1, 1, 0), (2, 2, 0), (3, 3, 1), (4, 2, 1)] {
+        bench.submit(row(number).key(key).on(flow));
+    }
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [3, 4, 1], "the second flow's turn; key 2 is there already");
+    bench.answer(work);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [2]);
+    bench.answer(work);
+}
+
+#[test]
+fn who_cannot_go_along_does_not_wait_for_those_who_do() {
+    let bench = with(8, 5, Config { serial: true, workers: 2, ..Config::default() });
+    assert_eq!(bench.flow.open_flow(flow(4, Overflow::Block)).ok(), Some(1));
+    bench.submit(row(1).key(1));
+    bench.advance(3);
+    bench.submit(row(2).key(1).on(1));
+    assert!(bench.take(0).is_none(), "the second flow's turn, and each has a window of its own");
+    bench.advance(2);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1], "its window ends before that of the other, whose turn it is");
+    bench.answer(work);
+    assert!(bench.take(0).is_none());
+    bench.submit(row(3).key(1).deadline(6));
+    bench.submit(row(4).key(2));
+    bench.submit(row(5).key(2).on(1));
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [3, 4], "its deadline is near");
+    assert!(bench.take(1).is_none());
+    bench.answer(work);
+    bench.advance(3);
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [2, 5]);
+    bench.answer(work);
+    assert_eq!(released(&bench), [("delay", 2), ("deadline", 1)]);
+}
+
+#[test]
+fn what_delivery_waits_for_waits_for_nobody() {
+    let limits = Some(limits(8, 5));
+    let bench = Bench::new(Config { batching: limits, delivery_depth: 1, ..Config::default() });
+    bench.submit(row(1).callback());
+    bench.submit(row(2).callback().deadline(0));
+    assert_eq!(bench.counters().undelivered, 1, "behind the first, and that is the bound");
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1]);
+    bench.answer(work);
+    assert_eq!(bench.deliver(), ["1: done 1", "2: expired waiting"]);
+}
+
+#[test]
 fn who_waits_for_its_own_answer_waits_for_nobody() {
     let bench = with(8, 5, Config { workers: 1, caller_lanes: 1, ..Config::default() });
     let first = bench.submit(row(1));
     bench.submit(row(2));
     bench.submit(row(3).any_lane());
-    let how = headway_core::runtime::Waiting { execute: true, ahead: false };
+    let how = headway_core::runtime::Waiting { execute: true, ahead: false, again: false };
     assert!(bench.take(0).is_none());
     // There is no engine here: the thread that runs it gets no answer, but it and its company ran.
     bench.flow.wait(&first, None, how);

@@ -21,7 +21,7 @@ fn bench(workers: usize, caller_lanes: usize) -> Bench {
     Bench { flow, clock }
 }
 
-const EXECUTE: Waiting = Waiting { execute: true, ahead: false };
+const EXECUTE: Waiting = Waiting { execute: true, ahead: false, again: false };
 
 /// Looks once, as a thread whose time is up at once.
 fn look(bench: &Bench, slot: &headway_core::slot::SlotRef) -> bool {
@@ -152,7 +152,7 @@ fn the_delivery_thread_is_granted_the_next_free_lane_at_the_bound() {
     let one = bench.flow.begin(ask(5).request, true).expect("a lane");
     let two = bench.flow.begin(ask(6).request, true).expect("a lane");
     let urgent = bench.submit(ask(7).urgent());
-    let how = Waiting { execute: true, ahead: true };
+    let how = Waiting { execute: true, ahead: true, again: false };
     bench.flow.wait(&urgent, Some(Instant::now()), how);
     // Whichever lane becomes free first: here the callers' one.
     let (caller, worker) = if one.lane == 1 { (one, two) } else { (two, one) };

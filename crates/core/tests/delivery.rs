@@ -182,7 +182,7 @@ fn the_delivery_thread_runs_what_it_waits_for() {
     bench.run(0);
     let due = bench.due(1);
     let busy = bench.flow.begin(ask(9).request, true).expect("the lane");
-    let how = Waiting { execute: true, ahead: true };
+    let how = Waiting { execute: true, ahead: true, again: false };
     bench.flow.wait(&wanted, Some(std::time::Instant::now()), how);
     bench.answer(busy);
     assert_eq!(bench.run(0), Some(3), "it became urgent");
@@ -207,7 +207,7 @@ fn urgent_requests_keep_the_order_of_a_serial_key() {
     bench.submit(ask(2).key(1));
     let wanted = bench.submit(ask(3).key(1));
     bench.submit(ask(4).key(1));
-    let how = Waiting { execute: true, ahead: true };
+    let how = Waiting { execute: true, ahead: true, again: false };
     let now = || Some(std::time::Instant::now());
     bench.flow.wait(&wanted, now(), how);
     let (work, numbers) = bench.start(0);
@@ -228,7 +228,7 @@ fn an_urgent_request_makes_room_in_its_flow() {
     let busy = bench.flow.begin(ask(9).request, false).expect("the lane");
     let wanted = bench.submit(ask(1));
     let lined = bench.submit(ask(2).waits());
-    let how = Waiting { execute: true, ahead: true };
+    let how = Waiting { execute: true, ahead: true, again: false };
     bench.flow.wait(&wanted, Some(std::time::Instant::now()), how);
     assert!(lined.ticket().is_some());
     bench.answer(busy);

@@ -113,7 +113,7 @@ fn session(depth: usize, overflow: Overflow) -> (Arc<Shared>, Arc<Flag>) {
 fn the_engine_runs_without_the_lock() {
     let (flow, _) = session(4, Overflow::Block);
     let slot = flow.submit(ask(1).request, ask(1).manner).expect("room");
-    let seen = flow.wait(&slot, None, Waiting { execute: true, ahead: false });
+    let seen = flow.wait(&slot, None, Waiting { execute: true, ahead: false, again: false });
     assert!(matches!(seen, Seen::Ended));
     assert_eq!(outcome(&slot), "done 1", "free");
 }

@@ -18,7 +18,7 @@ use loom::thread;
 
 type Flow = Arc<Shared>;
 
-const EXECUTE: Waiting = Waiting { execute: true, ahead: false };
+const EXECUTE: Waiting = Waiting { execute: true, ahead: false, again: false };
 
 fn session(workers: usize, caller_lanes: usize, queue_depth: usize) -> (Flow, ManualClock) {
     let clock = ManualClock::default();

@@ -193,7 +193,7 @@ fn lists_on_staffed_lanes_beside_everything_else() {
             scope.spawn(move || {
                 let mut window: std::collections::VecDeque<(u64, SlotRef)> = Default::default();
                 let collect = |(number, slot): (u64, SlotRef), execute: bool| {
-                    let seen = shared.wait(&slot, None, Waiting { execute, ahead: false });
+                    let seen = shared.wait(&slot, None, Waiting { execute, ahead: false, again: false });
                     assert!(matches!(seen, Seen::Ended));
                     assert_eq!(support::outcome(&slot), format!("done {number}"));
                     ran.fetch_add(1, Ordering::Relaxed);

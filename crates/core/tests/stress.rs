@@ -85,7 +85,7 @@ fn deliver(flow: &Arc<Shared>, seen: &Tally) {
 }
 
 fn wait(flow: &Arc<Shared>, number: u64, slot: &SlotRef, execute: bool, seen: &Tally) {
-    match flow.wait(slot, None, Waiting { execute, ahead: false }) {
+    match flow.wait(slot, None, Waiting { execute, ahead: false, again: false }) {
         Seen::Ended => seen.count(number, &word(&slot.take_outcome().expect("mine"))),
         Seen::Refused(_) => {
             seen.rejected.fetch_add(1, Ordering::Relaxed);
@@ -116,6 +116,7 @@ fn submitter(flow: &Arc<Shared>, me: u64, seen: &Tally) {
             3 => asked.request.deadline = Some(flow.now() + Duration::from_micros(number % 100)),
             _ => {}
         }
+        asked.manner.head_start = turn % 3 > 0;
         let Ok(slot) = flow.submit(asked.request, asked.manner) else {
             seen.rejected.fetch_add(1, Ordering::Relaxed);
             continue;

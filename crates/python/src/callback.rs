@@ -3,15 +3,17 @@
 //! User code is called from Python frames (`headway._delivery`), never from Rust ones: a thread that the
 //! dying interpreter ends would otherwise be unwound through Rust and abort the process.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use headway_core::error::Error;
-use headway_core::slot::Milestone;
 use headway_core::state::Delivery;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyTuple};
+use smallvec::SmallVec;
 
 use crate::core::Core;
 use crate::graveyard::{PyOwner, drain_graveyard};
@@ -20,6 +22,9 @@ use crate::{errors, life, wait};
 
 /// How many outcomes one look takes: one GIL acquisition for all of them.
 const BATCH: usize = 64;
+
+/// After this long a callback is called slow.
+const SLOW_CALLBACK: Duration = Duration::from_secs(1);
 
 /// A callback on its way.
 pub(crate) enum Callback {
@@ -41,63 +46,95 @@ pub(crate) enum Callback {
     },
 }
 
-/// The delivery thread's handle on its session.
-#[pyclass(frozen, module = "headway._core")]
+/// The delivery thread's handle on its session: an iterator over calls. Being asked for the next says that the last has
+/// returned, so that one call into the door does for each callback.
+#[pyclass(module = "headway._core")]
 pub(crate) struct Deliveries {
     core: Arc<Core>,
-    /// Given to Python, callbacks not returned yet, in order.
-    out: Mutex<VecDeque<Delivery>>,
+    /// Told of a slow callback: `slow(callback, seconds)`.
+    slow: Py<PyAny>,
+    /// Requests whose callbacks are due, in order.
+    due: VecDeque<Delivery>,
+    /// The request whose callbacks are being called, and those that are still to be called.
+    current: Option<(Delivery, smallvec::IntoIter<[Call; 1]>)>,
+    /// One of its callbacks raised.
+    raised: bool,
+    /// The callback that was given out last, and when.
+    out: Option<(Py<PyAny>, Instant)>,
 }
+
+/// A callback and its arguments.
+type Call = (Py<PyAny>, Py<PyTuple>);
 
 #[pymethods]
 impl Deliveries {
-    /// Waits for due callbacks: a list of `(calls, ...)`, each `[(callable, args), ...]` of one request; `None` at the end.
-    fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// Waits for the next callback that is due: `(callable, args)`. Ends when there will be none any more.
+    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Call>> {
         let _inside = life::inside(py);
         drain_graveyard(py);
-        wait::deliver_for(Some(&self.core));
-        let mut due = Vec::new();
-        if !life::away(py, || self.core.shared.next_deliveries(BATCH, &mut due)) {
-            wait::deliver_for(None);
-            return Ok(None);
+        if let Some((callback, since)) = self.out.take() {
+            let took = since.elapsed();
+            if took >= SLOW_CALLBACK {
+                let args = (callback, took.as_secs_f64()).into_pyobject(py)?.unbind();
+                return Ok(Some((self.slow.clone_ref(py), args)));
+            }
         }
-        let batch = PyList::empty(py);
-        for delivery in due {
-            batch.append(self.calls(py, &delivery)?)?;
-            self.out.lock().unwrap_or_else(PoisonError::into_inner).push_back(delivery);
+        loop {
+            if let Some((delivery, calls)) = &mut self.current {
+                if let Some(call) = calls.next() {
+                    self.out = Some((call.0.clone_ref(py), Instant::now()));
+                    return Ok(Some(call));
+                }
+                // Short enough to hold the GIL over: letting it go and taking it again would cost more.
+                self.core.shared.delivered(delivery, std::mem::take(&mut self.raised));
+                self.current = None;
+            }
+            if self.due.is_empty() && !self.wait(py) {
+                return Ok(None);
+            }
+            if let Some(delivery) = self.due.pop_front() {
+                let calls = self.calls(py, &delivery)?;
+                self.current = Some((delivery, calls.into_iter()));
+            }
         }
-        Ok(Some(batch))
     }
 
     /// Tells `sys.unraisablehook` what a callback raised. Here, because only the interpreter can make the hook's
     /// argument, and because it copes with a hook that raises too.
-    fn report(&self, py: Python<'_>, callback: &Bound<'_, PyAny>, raised: Bound<'_, PyBaseException>) {
+    fn report(&mut self, py: Python<'_>, callback: &Bound<'_, PyAny>, raised: Bound<'_, PyBaseException>) {
         let _inside = life::inside(py);
+        self.raised = true;
         PyErr::from_value(raised.into_any()).write_unraisable(py, Some(callback));
-    }
-
-    /// The callbacks of the oldest request given out have returned.
-    fn returned(&self, py: Python<'_>, raised: bool) {
-        let _inside = life::inside(py);
-        let oldest = self.out.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        if let Some(delivery) = oldest {
-            // Short enough to hold the GIL over: letting it go and taking it again would cost more.
-            self.core.shared.delivered(&delivery, raised);
-        }
     }
 }
 
 impl Deliveries {
-    fn calls<'py>(&self, py: Python<'py>, delivery: &Delivery) -> PyResult<Bound<'py, PyList>> {
-        // The outcome is set just after it was counted: at most a moment's wait.
-        if !delivery.slot.is_ended() {
-            life::away(py, || delivery.slot.wait(Milestone::Ended, None, std::time::Duration::ZERO));
+    /// False when there will be none any more.
+    fn wait(&mut self, py: Python<'_>) -> bool {
+        wait::deliver_for(Some(&self.core));
+        let shared = &self.core.shared;
+        let found = life::away(py, || {
+            let mut due = Vec::new();
+            shared.next_deliveries(BATCH, &mut due).then_some(due)
+        });
+        match found {
+            Some(due) => self.due.extend(due),
+            None => wait::deliver_for(None),
         }
-        let calls = PyList::empty(py);
+        !self.due.is_empty()
+    }
+
+    /// What is to be called for a request.
+    fn calls(&self, py: Python<'_>, delivery: &Delivery) -> PyResult<SmallVec<[Call; 1]>> {
+        let mut calls = SmallVec::new();
         if let Some(reason) = delivery.told {
-            let on_drop = self.core.on_drop(py);
-            if let Some(on_drop) = on_drop {
-                calls.append((on_drop.bind(py), (delivery.ticket, reason.as_str())))?;
+            if let Some(on_drop) = self.core.on_drop(py) {
+                let args = (delivery.ticket, reason.as_str()).into_pyobject(py)?;
+                calls.push((on_drop, args.unbind()));
             }
             return Ok(calls);
         }
@@ -105,30 +142,35 @@ impl Deliveries {
             let Ok(callback) = tag.downcast::<Callback>() else { continue };
             match *callback {
                 Callback::Done { callable, future } => {
-                    let (Some(callable), Some(future)) = (callable.object(), future.object()) else {
+                    let (Some(callable), Some(future)) = (callable.take(py), future.take(py)) else {
                         continue;
                     };
-                    calls.append((callable.bind(py), (future.bind(py),)))?;
+                    calls.push((callable, (future,).into_pyobject(py)?.unbind()));
                 }
                 Callback::Async { callable, user_data, none_on_failure } => {
-                    let (Some(callable), Some(user_data)) = (callable.object(), user_data.object()) else {
+                    let (Some(callable), Some(user_data)) = (callable.take(py), user_data.take(py)) else {
                         continue;
                     };
                     let (results, message) = self.results(py, delivery, none_on_failure)?;
-                    calls.append((callable.bind(py), (results, user_data.bind(py), message)))?;
+                    calls.push((callable, (results, user_data, message).into_pyobject(py)?.unbind()));
                 }
             }
         }
         Ok(calls)
     }
 
-    fn results(&self, py: Python<'_>, delivery: &Delivery, none: bool) -> PyResult<(Py<PyAny>, String)> {
+    fn results(
+        &self,
+        py: Python<'_>,
+        delivery: &Delivery,
+        none: bool,
+    ) -> PyResult<(Py<PyAny>, Cow<'static, str>)> {
         let outcome = delivery
             .slot
             .take_outcome()
             .map(|outcome| outputs::answer(py, outcome, &self.core, Form::Arrays));
         let raised = match outcome {
-            Some(Ok(list)) => return Ok((list.into_any(), String::new())),
+            Some(Ok(list)) => return Ok((list.into_any(), Cow::Borrowed(""))),
             Some(Err(raised)) => raised,
             None => {
                 let lost = Error::new(headway_core::error::ErrorKind::Engine, "the answer is gone");
@@ -138,7 +180,7 @@ impl Deliveries {
         let nothing = if none { py.None() } else { PyList::empty(py).into_any().unbind() };
         let text = raised.value(py).to_string();
         let text = if text.is_empty() { raised.get_type(py).name()?.to_string() } else { text };
-        Ok((nothing, text))
+        Ok((nothing, Cow::Owned(text)))
     }
 }
 
@@ -147,8 +189,16 @@ pub(crate) fn start_delivery(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     if !core.starts_delivery() {
         return Ok(());
     }
-    let handle = Bound::new(py, Deliveries { core: Arc::clone(core), out: Mutex::new(VecDeque::new()) })?;
-    let target = py.import("headway._delivery")?.getattr("deliver")?;
+    let module = py.import("headway._delivery")?;
+    let handle = Deliveries {
+        core: Arc::clone(core),
+        slow: module.getattr("Watch")?.call0()?.getattr("look")?.unbind(),
+        due: VecDeque::new(),
+        current: None,
+        raised: false,
+        out: None,
+    };
+    let (target, handle) = (module.getattr("deliver")?, Bound::new(py, handle)?);
     start_thread(py, "headway-delivery", &target, handle.as_any())
 }
 

@@ -200,7 +200,7 @@ pub(crate) fn find<'py>(
     names: &FeedNames,
 ) -> Result<Found<'py>, DoorError> {
     if let Ok(dict) = feed.cast::<PyDict>() {
-        return find_named(py, dict.iter(), names);
+        return find_named(py, || dict.iter(), names);
     }
     if let Ok(list) = feed.cast::<PyList>() {
         return find_listed(py, list.iter(), names);
@@ -215,7 +215,7 @@ pub(crate) fn find<'py>(
         let items = mapping.items()?;
         let pairs: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> =
             items.iter().map(|item| item.extract()).collect::<PyResult<_>>()?;
-        return find_named(py, pairs.into_iter(), names);
+        return find_named(py, || pairs.iter().cloned(), names);
     }
     let Some(index) = names.only_input() else { return Err(not_a_feed(py, feed, names)) };
     let mut found = nothing(names);
@@ -227,23 +227,22 @@ fn nothing<'py>(names: &FeedNames) -> Found<'py> {
     std::iter::repeat_with(|| None).take(names.nodes.len()).collect()
 }
 
-fn find_named<'py>(
+fn find_named<'py, I: Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>>(
     py: Python<'py>,
-    pairs: impl Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+    pairs: impl Fn() -> I,
     names: &FeedNames,
 ) -> Result<Found<'py>, DoorError> {
     let mut found = nothing(names);
-    let mut keys: SmallVec<[Bound<'py, PyAny>; 4]> = SmallVec::new();
     let mut unknown = None;
-    for (key, object) in pairs {
+    for (key, object) in pairs() {
         match position(py, &key, &names.names) {
             Some(index) => found[index] = Some(object),
-            None if unknown.is_none() => unknown = Some(key.clone()),
+            None if unknown.is_none() => unknown = Some(key),
             None => {}
         }
-        keys.push(key);
     }
     if found.iter().enumerate().any(|(index, object)| object.is_none() && names.needs(index)) {
+        let keys: Vec<Bound<'py, PyAny>> = pairs().map(|(key, _)| key).collect();
         return Err(missing(py, &found, &keys, names));
     }
     match unknown {

@@ -17,6 +17,7 @@ use crate::callback::{self, Callback};
 use crate::core::Core;
 use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::once::cached;
+use crate::out::Later;
 use crate::outputs::{self, Form};
 use crate::submit::Deadline;
 use crate::{errors, life, wait};
@@ -35,6 +36,8 @@ pub(crate) struct InferenceFuture {
     pub(crate) core: Arc<Core>,
     pub(crate) slot: SlotRef,
     form: Form,
+    /// Arrays that the outputs are to be copied into.
+    fills: Option<Later>,
     ended: OnceLock<Ended>,
     /// The exception, for as long as somebody else holds it: an exception that was raised holds the frames that it
     /// came through, and they hold this future.
@@ -43,7 +46,13 @@ pub(crate) struct InferenceFuture {
 
 impl InferenceFuture {
     pub(crate) fn new(core: Arc<Core>, slot: SlotRef, form: Form) -> Self {
-        InferenceFuture { core, slot, form, ended: OnceLock::new(), raised: Mutex::new(None) }
+        InferenceFuture { core, slot, form, fills: None, ended: OnceLock::new(), raised: Mutex::new(None) }
+    }
+
+    /// The same, whose outputs are copied into arrays when somebody asks for them.
+    pub(crate) fn filling(mut self, fills: Option<Later>) -> Self {
+        self.fills = fills;
+        self
     }
 
     /// The ending, converted once. Call it only when the slot has ended.
@@ -55,7 +64,14 @@ impl InferenceFuture {
                     Error::new(ErrorKind::Engine, "the answer was taken by somebody else")
                 })),
             };
-            match outcome.map(|values| outputs::to_list(py, values, &self.core, self.form)) {
+            let taken = |values| {
+                let list = outputs::to_list(py, values, &self.core, self.form)?;
+                match &self.fills {
+                    Some(later) => later.fill(py, list),
+                    None => Ok(list),
+                }
+            };
+            match outcome.map(taken) {
                 Ok(Ok(list)) => Ended::Results(list),
                 Ok(Err(raised)) => Ended::Unmade(raised.into_value(py)),
                 Err(error) => Ended::Failed(error),
@@ -137,6 +153,9 @@ impl InferenceFuture {
     /// Outputs of a Python callable may be any objects, this future's holders among them. Without `__clear__`: the
     /// list's own breaks such a cycle.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(later) = &self.fills {
+            visit.call(later.list())?;
+        }
         match self.ended.get() {
             Some(Ended::Results(list)) => visit.call(list),
             Some(Ended::Unmade(exception)) => visit.call(exception),

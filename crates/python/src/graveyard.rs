@@ -38,6 +38,11 @@ impl PyOwner {
         PyOwner(Some(object))
     }
 
+    /// Hands the reference over to a caller with the GIL: nothing has to be buried and dug up again.
+    pub(crate) fn take(mut self, _py: Python<'_>) -> Option<Py<PyAny>> {
+        self.0.take()
+    }
+
     /// The object.
     pub(crate) fn object(&self) -> Option<&Py<PyAny>> {
         self.0.as_ref()

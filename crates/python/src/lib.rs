@@ -37,6 +37,7 @@ mod model;
 mod once;
 mod options;
 mod ortvalue;
+mod out;
 mod outputs;
 mod placement;
 mod prepared;
@@ -54,7 +55,9 @@ mod wait;
 use pyo3::prelude::*;
 
 /// Headway's native half.
-#[pymodule]
+// On a free-threaded interpreter importing this turns the GIL on: what `array/view.rs` reads of an ndarray holds still
+// only while no other thread runs Python code, and nothing here has been run without a GIL.
+#[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use crate::bell::Bell;

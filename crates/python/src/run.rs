@@ -9,6 +9,7 @@ use pyo3::types::PyList;
 
 use crate::array::How;
 use crate::core::{Core, Kind};
+use crate::out::Out;
 use crate::outputs::{self, Form};
 use crate::submit::{Call, CallOptions, Deadline};
 use crate::{life, wait};
@@ -17,6 +18,23 @@ use crate::{life, wait};
 pub(crate) fn run(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<Py<PyList>> {
     let outcome = outcome(core, call, options)?;
     outputs::answer(call.py(), outcome, core, call.form())
+}
+
+/// `run(..., out=...)`: the outputs, in arrays of the program's.
+#[inline(never)]
+pub(crate) fn run_into<'py>(
+    core: &Core,
+    feed: &Bound<'py, PyAny>,
+    output_names: Option<&Bound<'py, PyAny>>,
+    out: &Bound<'py, PyAny>,
+    options: &CallOptions<'_, 'py>,
+) -> PyResult<Py<PyList>> {
+    let out = Out::new(out);
+    let results = run(core, &Call::into_arrays(feed, output_names, Some(&out)), options)?;
+    match out.later() {
+        Some(later) => later.fill(feed.py(), results),
+        None => Ok(results),
+    }
 }
 
 /// `run_with_iobinding(...)`: the outputs stay in the binding.
@@ -37,17 +55,17 @@ fn outcome(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> P
         return queued(core, call, options, None, ahead);
     }
     // The caller waits for as long as the engine reads: its arrays are borrowed, not even counted.
-    let how = if call.form() == Form::Arrays { How::Borrow } else { How::Hold };
-    let request = core.request(call, how, options)?;
-    match core.shared.begin(request, ahead) {
-        Ok(mut work) => {
+    let how = if matches!(call.form(), Form::Arrays | Form::Out) { How::Borrow } else { How::Hold };
+    let mut request = core.request(call, how, options)?;
+    match core.shared.begin_with(&mut request, ahead) {
+        Some(mut work) => {
             let outcome = life::away(py, || {
                 work.run();
                 core.shared.complete(work)
             });
             Ok(outcome.unwrap_or_else(lost))
         }
-        Err(request) => queued(core, call, options, (how == How::Hold).then_some(request), ahead),
+        None => queued(core, call, options, (how == How::Hold).then_some(request), ahead),
     }
 }
 

@@ -24,10 +24,9 @@ use crate::future::InferenceFuture;
 use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::Inside;
 use crate::model::Model;
-use crate::outputs::Form;
+use crate::out::Out;
 use crate::placement;
 use crate::pyfeed::{Lane, PyNames};
-
 use crate::submit::{Call, CallOptions, Deadline};
 use crate::{describe, errors, life, run, submit, wait};
 
@@ -160,7 +159,7 @@ impl Session {
     }
 
     /// Runs the model and waits for its outputs.
-    #[pyo3(signature = (output_names, input_feed, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None))]
+    #[pyo3(signature = (output_names, input_feed, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None, out=None))]
     #[allow(clippy::too_many_arguments)]
     fn run(
         &self,
@@ -171,10 +170,14 @@ impl Session {
         timeout: Deadline,
         priority: i32,
         stream: Option<&Bound<'_, PyAny>>,
+        out: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyList>> {
         let options = CallOptions { timeout, priority, stream, run_options };
         let core = self.core(py)?;
-        run::run(&core, &Call::arrays(input_feed, output_names), &options)
+        match out {
+            None => run::run(&core, &Call::arrays(input_feed, output_names), &options),
+            Some(out) => run::run_into(&core, input_feed, output_names, out, &options),
+        }
     }
 
     /// Runs the model on `OrtValue`s and gives its outputs as `OrtValue`s.
@@ -241,7 +244,7 @@ impl Session {
     }
 
     /// Submits a request: the future of its outputs.
-    #[pyo3(signature = (input_feed, output_names=None, *, block=true, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
+    #[pyo3(signature = (input_feed, output_names=None, *, block=true, timeout=Deadline::Session, priority=0, stream=None, run_options=None, out=None))]
     #[allow(clippy::too_many_arguments)]
     fn submit(
         &self,
@@ -253,18 +256,26 @@ impl Session {
         priority: i32,
         stream: Option<&Bound<'_, PyAny>>,
         run_options: Option<&Bound<'_, PyAny>>,
+        out: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<InferenceFuture> {
         let core = self.core(py)?;
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options };
-        let request = core.request(&Call::arrays(input_feed, output_names), core.how(), &options)?;
-        let block = block && !wait::in_event_loop(py);
-        let slot = core.enqueue(py, request, core.manner(block, true, None), true)?;
-        Ok(InferenceFuture::new(Arc::clone(&core), slot, Form::Arrays))
+        let out = out.map(Out::new);
+        let call = Call::into_arrays(input_feed, output_names, out.as_ref());
+        let request = core.request(&call, core.how(), &options)?;
+        let looped = wait::in_event_loop(py);
+        // What awaits in an event loop never runs a request itself.
+        let head_start = !looped && core.shared.can_cancel() && wait::may_execute(py, &core);
+        let manner = Manner { head_start, ..core.manner(block && !looped, true, None) };
+        let slot = core.enqueue(py, request, manner, true)?;
+        let form = call.form();
+        Ok(InferenceFuture::new(Arc::clone(&core), slot, form).filling(out.and_then(Out::later)))
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
-    #[pyo3(signature = (input_feed, output_names=None, *, bounded, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
+    // The first four in order: reading keywords takes as long as the rest of the call's arguments.
+    #[pyo3(signature = (input_feed, output_names=None, bounded=false, run_options=None, *, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, _out=None))]
     #[allow(clippy::too_many_arguments)]
     fn _line_up(
         &self,
@@ -272,19 +283,23 @@ impl Session {
         input_feed: &Bound<'_, PyAny>,
         output_names: Option<&Bound<'_, PyAny>>,
         bounded: bool,
+        run_options: Option<&Bound<'_, PyAny>>,
         any_lane: bool,
         timeout: Deadline,
         priority: i32,
         stream: Option<&Bound<'_, PyAny>>,
-        run_options: Option<&Bound<'_, PyAny>>,
+        _out: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<InferenceFuture> {
         let core = self.core(py)?;
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options };
-        let request = core.request(&Call::arrays(input_feed, output_names), core.how(), &options)?;
+        let out = _out.map(Out::new);
+        let call = Call::into_arrays(input_feed, output_names, out.as_ref());
+        let request = core.request(&call, core.how(), &options)?;
         let manner = Manner { any_lane, ..core.manner(true, bounded, None) };
         let slot = core.enqueue(py, request, manner, false)?;
-        Ok(InferenceFuture::new(Arc::clone(&core), slot, Form::Arrays))
+        let form = call.form();
+        Ok(InferenceFuture::new(Arc::clone(&core), slot, form).filling(out.and_then(Out::later)))
     }
 
     /// Submits a request whose outputs a callback gets: `callback(results, user_data, err)`.

@@ -18,6 +18,7 @@ use crate::array::How;
 use crate::binding::IoBinding;
 use crate::core::{Core, Kind};
 use crate::graveyard::drain_graveyard;
+use crate::out::Out;
 use crate::outputs::Form;
 use crate::{errors, feeds, life, pyfeed, wait};
 
@@ -39,6 +40,8 @@ pub(crate) enum Call<'a, 'py> {
         output_names: Option<&'a Bound<'py, PyAny>>,
         /// What becomes of the outputs.
         form: Form,
+        /// Arrays for them.
+        out: Option<&'a Out<'a, 'py>>,
     },
     /// Inputs and outputs that were bound before.
     Binding(&'a Bound<'py, IoBinding>),
@@ -47,7 +50,7 @@ pub(crate) enum Call<'a, 'py> {
 impl<'a, 'py> Call<'a, 'py> {
     /// The usual one: arrays in, arrays out.
     pub(crate) fn arrays(feed: &'a Bound<'py, PyAny>, output_names: Option<&'a Bound<'py, PyAny>>) -> Self {
-        Call::Feed { feed, output_names, form: Form::Arrays }
+        Call::Feed { feed, output_names, form: Form::Arrays, out: None }
     }
 
     /// `OrtValue`s in and out.
@@ -55,7 +58,17 @@ impl<'a, 'py> Call<'a, 'py> {
         feed: &'a Bound<'py, PyAny>,
         output_names: Option<&'a Bound<'py, PyAny>>,
     ) -> Self {
-        Call::Feed { feed, output_names, form: Form::OrtValues }
+        Call::Feed { feed, output_names, form: Form::OrtValues, out: None }
+    }
+
+    /// Arrays in, and out into those that the program brings, if it does.
+    pub(crate) fn into_arrays(
+        feed: &'a Bound<'py, PyAny>,
+        output_names: Option<&'a Bound<'py, PyAny>>,
+        out: Option<&'a Out<'a, 'py>>,
+    ) -> Self {
+        let form = if out.is_some() { Form::Out } else { Form::Arrays };
+        Call::Feed { feed, output_names, form, out }
     }
 
     /// What becomes of the outputs.
@@ -136,7 +149,13 @@ impl Core {
         options: &CallOptions<'_, '_>,
     ) -> PyResult<Request> {
         let mut request = match call {
-            Call::Feed { feed, output_names, form } => self.fed(feed, *output_names, *form, how)?,
+            Call::Feed { feed, output_names, form, out } => {
+                let mut request = self.fed(feed, *output_names, *form, how)?;
+                if let Some(out) = out {
+                    out.place(self, &mut request, *output_names)?;
+                }
+                request
+            }
             Call::Binding(binding) => binding.get().request(binding.py(), self)?,
         };
         let timeout = match options.timeout {
@@ -173,7 +192,7 @@ impl Core {
                     feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len)).map_err(raise)?;
                 (values, wanted)
             }
-            Kind::Python(known) if form == Form::Arrays => {
+            Kind::Python(known) if form != Form::OrtValues => {
                 let fed = pyfeed::read(self, known, feed, output_names, how)?;
                 (Values::from_iter([Value::Opaque(Arc::new(fed))]), Wanted::All)
             }
@@ -194,7 +213,10 @@ impl Core {
     ) -> PyResult<SlotRef> {
         let slot =
             self.shared.submit(request, manner).map_err(|error| errors::raise(py, &error, self.voice))?;
-        if waits && slot.ticket().is_none() && !slot.is_ended() {
+        if slot.is_admitted() {
+            return Ok(slot);
+        }
+        if waits && !slot.is_ended() {
             wait::wait_admitted(py, self, &slot)?;
         }
         if let Some(error) = slot.refusal() {
@@ -210,9 +232,8 @@ impl Core {
             () if block => Patience::Wait,
             () => Patience::Never,
         };
-        let room = self.settings.submit_timeout.filter(|_| bounded);
-        let room_until = room.map(|room| self.shared.now() + room);
-        Manner { patience, room_until, callback, ..Manner::default() }
+        let room_for = self.settings.submit_timeout.filter(|_| bounded);
+        Manner { patience, room_for, callback, ..Manner::default() }
     }
 
     /// Asynchronous calls copy, unless the session says that they borrow.

@@ -101,11 +101,10 @@ pub(crate) fn wait_ended(
     until: Option<Instant>,
     execute: bool,
 ) -> PyResult<Seen> {
-    let how = Waiting { execute, ahead: delivers(core) };
+    let mut how = Waiting { execute, ahead: delivers(core), again: false };
     let main = on_main_thread(py);
     loop {
-        let slice = slice_until(main, until);
-        let seen = away(py, || core.shared.wait(slot, slice, how));
+        let seen = away(py, || core.shared.wait_until(slot, || slice_until(main, until), how));
         match seen {
             Seen::TimedOut if main => {
                 if let Err(raised) = py.check_signals() {
@@ -116,6 +115,7 @@ pub(crate) fn wait_ended(
                     away(py, || core.shared.leave(slot));
                     return Ok(Seen::TimedOut);
                 }
+                how.again = true;
             }
             Seen::TimedOut => {
                 away(py, || core.shared.leave(slot));

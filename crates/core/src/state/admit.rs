@@ -22,7 +22,7 @@ impl State {
     /// Offers a request to its flow. `Ok` holds its slot: admitted, in the line for room, or already ended.
     pub(crate) fn offer(
         &mut self,
-        request: Request,
+        request: &mut Request,
         manner: Manner,
         now: Time,
         fx: &mut Effects,
@@ -30,8 +30,8 @@ impl State {
         let flow = self.flows.get(manner.flow).filter(|_| self.phase == Phase::Open);
         let (load, policy) = match flow {
             Some(flow) if flow.open => (self.load(flow), flow.config.overflow),
-            Some(_) => return Err(self.turn_away(request, manner, input_closed(), fx)),
-            None => return Err(self.turn_away(request, manner, closed(), fx)),
+            Some(_) => return Err(self.turn_away(manner, input_closed(), fx)),
+            None => return Err(self.turn_away(manner, closed(), fx)),
         };
         let expired = request.deadline.is_some_and(|deadline| deadline <= now);
         let decision = match admission::decide(policy, load, manner.patience) {
@@ -39,8 +39,8 @@ impl State {
             decision => decision,
         };
         match decision {
-            Decision::Refuse => return Err(self.turn_away(request, manner, full(load), fx)),
-            Decision::Line if expired => return Err(self.turn_away(request, manner, too_late(), fx)),
+            Decision::Refuse => return Err(self.turn_away(manner, full(load), fx)),
+            Decision::Line if expired => return Err(self.turn_away(manner, too_late(), fx)),
             Decision::Displace if !expired => self.displace(manner.flow, now, fx),
             _ => {}
         }
@@ -70,17 +70,16 @@ impl State {
     }
 
     /// Refuses a request before it has a ticket. What it brought is dropped without the lock.
-    fn turn_away(&mut self, request: Request, manner: Manner, error: Error, fx: &mut Effects) -> Error {
+    fn turn_away(&mut self, manner: Manner, error: Error, fx: &mut Effects) -> Error {
         self.counters.rejected += 1;
-        fx.trash.jobs.push(job_of(request).0);
-        fx.trash.tags.extend(manner.callback);
+        fx.rare().trash.tags.extend(manner.callback);
         error
     }
 
     #[inline]
     fn insert(
         &mut self,
-        request: Request,
+        request: &mut Request,
         manner: Manner,
         ticket: Option<Ticket>,
         now: Time,
@@ -90,20 +89,18 @@ impl State {
             self.entries.len() - 1
         });
         self.next_id += 1;
+        self.leads += usize::from(manner.head_start);
+        self.led += u64::from(manner.head_start);
         let callback = manner.callback.is_some();
         let slot = Arc::new(Slot::new(self.next_id, index, ticket, manner.callback));
-        let deadline = request.deadline;
-        let priority = request.priority;
-        let group = request.group;
-        let (job, stream) = job_of(request);
         self.entries[index] = Some(Entry {
             id: self.next_id,
             ticket: None,
             flow: manner.flow,
-            priority,
-            stream,
+            priority: request.priority,
+            stream: request.stream.take(),
             key: None,
-            job,
+            job: Job::of(request),
             slot: Arc::clone(&slot),
             callback,
             attached: false,
@@ -112,10 +109,11 @@ impl State {
             caller: false,
             awaited: false,
             urgent: manner.urgent,
+            head_start: manner.head_start,
             submitted: now,
-            deadline,
-            room_until: manner.room_until,
-            group,
+            deadline: request.deadline,
+            room_until: manner.room_until.or_else(|| Some(now.saturating_add(manner.room_for?))),
+            group: request.group,
         });
         (index, slot)
     }
@@ -192,7 +190,7 @@ impl State {
                 && let Some(ticket) = entry.ticket
             {
                 entry.slot.number(ticket);
-                fx.admits.push(Arc::clone(&entry.slot));
+                fx.rare().admits.push(Arc::clone(&entry.slot));
             }
             moved = true;
         }
@@ -202,25 +200,25 @@ impl State {
     }
 
     /// Starts a request on the calling thread when nothing waits and a lane is free: no queue, no hand-off.
-    /// Gives the request back otherwise. `ahead` is the delivery thread, which passes every queue and bound.
+    /// Leaves the request as it is otherwise. `ahead` is the delivery thread, which passes every queue and bound.
     pub(crate) fn begin(
         &mut self,
-        request: Request,
+        request: &mut Request,
         ahead: bool,
         now: Time,
         fx: &mut Effects,
-    ) -> Result<Work, Request> {
+    ) -> Option<Work> {
         let lined = self.flows.iter().any(|flow| !flow.line.is_empty());
         let behind = self.waiting() > 0 || lined || self.gated(0);
         let expired = request.deadline.is_some_and(|deadline| deadline <= now);
         if self.phase != Phase::Open || expired || (behind && !ahead) {
-            return Err(request);
+            return None;
         }
-        let Some(lane) = self.free_lane(true, self.next_ticket + 1) else { return Err(request) };
+        let lane = self.free_lane(true, self.next_ticket + 1)?;
         let key = request.stream.as_ref().map(|key| self.keys.acquire(key));
         if let Some(key) = key.filter(|key| self.config.serial && self.keys.get(*key).running > 0) {
             self.keys.release(key);
-            return Err(request);
+            return None;
         }
         self.next_ticket += 1;
         self.next_id += 1;
@@ -247,14 +245,15 @@ impl State {
         if let Some(batcher) = &mut self.batcher {
             batcher.count(crate::batch::Reason::Alone, 1);
         }
-        let (job, _) = job_of(request);
-        let work = self.occupy(lane, running, job, now);
+        let mut work = self.occupy(lane, now);
+        work.jobs.push(Job::of(request));
+        self.mark_running(lane, running, now);
         self.watch(lane, now, fx);
         if behind {
             // The lane may have been meant for what waits.
             self.kick(now, fx);
         }
-        Ok(work)
+        Some(work)
     }
 
     pub(super) fn end_unqueued(&mut self, index: usize, outcome: Outcome, now: Time, fx: &mut Effects) {
@@ -275,7 +274,7 @@ impl State {
         };
         self.settle(&settled, Some(&entry.slot), fx);
         fx.fills.push((entry.slot, outcome, timing));
-        fx.trash.jobs.push(entry.job);
+        fx.rare().trash.jobs.push(entry.job);
     }
 }
 
@@ -301,10 +300,4 @@ fn full(load: Load) -> Error {
 pub(super) fn too_late() -> Error {
     let text = "the request's timeout passed while it was waiting for room";
     Error::new(ErrorKind::Expired { running: false }, text)
-}
-
-#[inline]
-fn job_of(request: Request) -> (Job, Option<crate::request::StreamKey>) {
-    let Request { inputs, wanted, options, stream, .. } = request;
-    (Job { inputs, wanted, options, result: None }, stream)
 }

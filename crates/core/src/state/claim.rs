@@ -26,7 +26,7 @@ impl State {
         };
         let Some(work) = self.start_out_of_turn(index, lane, now, fx) else { return false };
         slot.grant(work);
-        fx.grants.push(slot);
+        fx.rare().grants.push(slot);
         true
     }
 
@@ -36,8 +36,11 @@ impl State {
         if self.batcher.is_some() {
             return self.launch(index, lane, self.reason_out_of_turn(index), now, fx);
         }
-        let (running, job) = self.start(index, fx)?;
-        let work = self.occupy(lane, running, job, now);
+        let mut work = self.occupy(lane, now);
+        if !self.start(index, &mut work, now, fx) {
+            self.vacate(work);
+            return None;
+        }
         self.watch(lane, now, fx);
         Some(work)
     }
@@ -73,6 +76,7 @@ impl State {
         if ahead {
             self.hurry(&item, fx);
         }
+        self.end_head_start(index);
         if let Some(entry) = self.entries[index].as_mut() {
             self.callers += usize::from(!entry.caller);
             entry.caller = true;

@@ -65,7 +65,7 @@ impl State {
         let slot = &mut self.lanes[lane];
         let since = slot.since;
         let running = &mut slot.running[position];
-        running.ended = Some(outcome.clone());
+        running.ended = Some(Box::new(outcome.clone()));
         let timing = Timing { submitted: running.submitted, started: Some(since), ended: Some(now) };
         let settled = Settled {
             ticket: running.ticket,
@@ -109,8 +109,8 @@ impl State {
         if entry.attached {
             self.deliver_refusal(&entry.slot, entry.submitted, fx);
         }
-        fx.refusals.push((entry.slot, error));
-        fx.trash.jobs.push(entry.job);
+        fx.rare().refusals.push((entry.slot, error));
+        fx.rare().trash.jobs.push(entry.job);
     }
 
     /// Ends everything that the aim means; the session stays as open as it was. Says how many had a ticket.
@@ -209,6 +209,7 @@ impl State {
             entry.callback = true;
             entry.attached = true;
             slot.add_tag(tag);
+            self.end_head_start(index);
             return None;
         }
         let mut running = self.lanes.iter_mut().flat_map(|lane| lane.running.iter_mut());

@@ -2,8 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Effects, Flow, Phase, Running, State};
-use crate::engine::Job;
+use super::{Effects, Flow, LaneSlot, Phase, Running, State};
 use crate::request::{Outcome, Ticket, Time};
 use crate::schedule::{Item, choose_flow};
 use crate::work::Work;
@@ -125,13 +124,15 @@ impl State {
                 self.end_waiting(index, Outcome::Expired { running: false }, now, fx);
                 continue;
             }
-            let Some((running, job)) = self.start(index, fx) else { break };
-            match &mut work {
-                None => work = Some(self.occupy(lane, running, job, now)),
-                Some(work) => {
-                    self.mark_running(lane, running, now);
-                    work.jobs.push(job);
-                }
+            let mut taken = work.take().unwrap_or_else(|| self.occupy(lane, now));
+            let started = self.start(index, &mut taken, now, fx);
+            if taken.jobs.is_empty() {
+                self.vacate(taken);
+                break;
+            }
+            work = Some(taken);
+            if !started {
+                break;
             }
         }
         if let Some(work) = &work {
@@ -140,18 +141,18 @@ impl State {
         work
     }
 
-    /// Takes a waiting request out of its queue, ready to run.
+    /// Takes a waiting request out of its queue and puts it on a lane. False when it does not wait.
     #[inline]
-    pub(super) fn start(&mut self, index: usize, fx: &mut Effects) -> Option<(Running, Job)> {
+    pub(super) fn start(&mut self, index: usize, work: &mut Work, now: Time, fx: &mut Effects) -> bool {
         self.take_from_queue(index, true);
-        let entry = self.take_entry(index)?;
-        let ticket = entry.ticket?;
+        let Some(entry) = self.take_entry(index) else { return false };
+        let Some(ticket) = entry.ticket else { return false };
         self.count(entry.key, |counters| counters.waiting -= 1);
-        self.move_line(entry.flow, fx);
+        let flow = entry.flow;
         let running = Running {
             id: entry.id,
             ticket,
-            flow: entry.flow,
+            flow,
             key: entry.key,
             priority: entry.priority,
             slot: Some(entry.slot),
@@ -163,7 +164,10 @@ impl State {
             group: entry.group,
             ended: None,
         };
-        Some((running, entry.job))
+        work.jobs.push(entry.job);
+        self.move_line(flow, fx);
+        self.mark_running(work.lane, running, now);
+        true
     }
 
     /// Takes an entry out of whichever queue it stands in.
@@ -188,17 +192,21 @@ impl State {
         }
     }
 
-    /// Puts a request on a free lane.
-    // Inlined with `start` and `turn`: work is large, and each call would copy it under the lock.
+    /// Takes a free lane.
     #[inline]
-    pub(super) fn occupy(&mut self, lane: usize, running: Running, job: Job, now: Time) -> Work {
+    pub(super) fn occupy(&mut self, lane: usize, now: Time) -> Work {
         let slot = &mut self.lanes[lane];
         slot.busy = true;
         slot.waking = false;
         slot.since = now;
-        let engine = slot.engine.take();
-        self.mark_running(lane, running, now);
-        Work { lane, jobs: SmallVec::from_buf([job]), engine, refused: None }
+        slot.work.take().unwrap_or_else(|| Work::new(lane, None))
+    }
+
+    /// Gives a lane back on which nothing was started.
+    pub(super) fn vacate(&mut self, work: Work) {
+        let slot = &mut self.lanes[work.lane];
+        slot.busy = false;
+        slot.work = Some(work);
     }
 
     pub(super) fn mark_running(&mut self, lane: usize, running: Running, now: Time) {
@@ -210,9 +218,17 @@ impl State {
         self.lanes[lane].running.push(running);
     }
 
+    /// True for a lane whose worker sleeps, or that a parked caller may get.
+    #[inline]
+    fn is_called(&self, lane: &LaneSlot) -> bool {
+        !lane.busy && !lane.gone && (lane.parked || (!lane.worker && self.callers > 0))
+    }
+
     /// Wakes as many sleeping workers as there is work for, and hands work to callers parked on their own requests.
     pub(super) fn kick(&mut self, now: Time, fx: &mut Effects) {
-        if self.waiting() == 0 {
+        if self.waiting() == 0
+            || (self.batcher.is_none() && !self.lanes.iter().any(|lane| self.is_called(lane)))
+        {
             return;
         }
         if self.config.placement.is_some() {

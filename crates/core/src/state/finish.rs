@@ -166,13 +166,9 @@ impl State {
 
     /// The engine has returned: the lane is free, and what has not ended yet ends now. Returns the outcome
     /// of a request that its own caller ran without a slot.
-    pub(crate) fn complete(&mut self, work: &mut Work, now: Time, fx: &mut Effects) -> Option<Outcome> {
+    pub(crate) fn complete(&mut self, mut work: Work, now: Time, fx: &mut Effects) -> Option<Outcome> {
         let closed = self.phase == Phase::Closed;
         let lane = &mut self.lanes[work.lane];
-        if !closed {
-            // Else it was abandoned and nobody will come for it: it goes with its work.
-            lane.engine = work.engine.take();
-        }
         lane.busy = false;
         lane.hung = false;
         lane.runs += 1;
@@ -188,13 +184,26 @@ impl State {
             lane.controls().for_each(|control| control.reset());
         }
         if self.batcher.is_some() {
-            self.learn(work, took, now);
+            self.learn(&mut work, took, now);
         }
-        let running = std::mem::take(&mut self.lanes[work.lane].running);
         let mut inline = None;
+        let mut running = std::mem::take(&mut self.lanes[work.lane].running);
         let mut jobs = work.jobs.iter_mut();
-        for running in running {
-            inline = self.finish(running, jobs.next(), since, now, fx).or(inline);
+        for one in &mut running {
+            if let Some(outcome) = self.finish(one, jobs.next(), since, now, fx) {
+                inline = Some(outcome);
+            }
+        }
+        if work.jobs.iter().any(Job::is_left) {
+            fx.rare().trash.jobs.extend(work.jobs.drain(..));
+        }
+        work.jobs.clear();
+        if closed {
+            // It was abandoned and nobody will come for it: its engine's lane goes with it, without the lock.
+            fx.rare().trash.works.push(work);
+        } else {
+            let lane = work.lane;
+            self.lanes[lane].work = Some(work);
         }
         self.look_at_end(fx);
         self.kick(now, fx);
@@ -204,7 +213,7 @@ impl State {
     /// Ends one request that its engine has answered, unless it ended before.
     fn finish(
         &mut self,
-        running: Running,
+        running: &mut Running,
         job: Option<&mut Job>,
         since: Time,
         now: Time,
@@ -213,9 +222,14 @@ impl State {
         if let Some(key) = running.key {
             self.keys.stop(key);
         }
-        if let Some(ended) = running.ended {
-            fx.trash.slots.extend(running.slot.clone());
-            return running.slot.is_none().then_some(ended);
+        if let Some(ended) = running.ended.take() {
+            return match running.slot.take() {
+                Some(slot) => {
+                    fx.rare().trash.slots.push(slot);
+                    None
+                }
+                None => Some(*ended),
+            };
         }
         if let Some(at) = running.deadline {
             self.deadlines.remove(at, running.id);
@@ -239,7 +253,7 @@ impl State {
             timing,
         };
         self.settle(&settled, running.slot.as_ref(), fx);
-        match running.slot {
+        match running.slot.take() {
             Some(slot) => {
                 fx.fills.push((slot, outcome, timing));
                 None

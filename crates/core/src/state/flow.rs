@@ -161,7 +161,7 @@ impl State {
         for output in outputs {
             if let Output::Item(delivery) = output {
                 self.hand_over(flow, &delivery, now, fx);
-                fx.trash.slots.push(delivery.slot);
+                fx.rare().trash.slots.push(delivery.slot);
             }
         }
         self.kick(now, fx);
@@ -243,7 +243,7 @@ impl State {
             match output {
                 Output::Item(delivery) if self.flows[flow].discards => {
                     self.hand_over(flow, &delivery, now, fx);
-                    fx.trash.slots.push(delivery.slot);
+                    fx.rare().trash.slots.push(delivery.slot);
                 }
                 output if self.flows[flow].discards => drop(output),
                 output => self.flows[flow].give(output),
@@ -295,7 +295,9 @@ impl State {
     pub(super) fn ring_pullers(&mut self, flow: usize, fx: &mut Effects) {
         if self.flows[flow].is_pulled() && self.has_news(flow) {
             fx.pulls = true;
-            fx.rings.append(&mut self.flows[flow].bells);
+            if !self.flows[flow].bells.is_empty() {
+                fx.rare().rings.append(&mut self.flows[flow].bells);
+            }
         }
     }
 
@@ -335,7 +337,7 @@ impl State {
     pub(super) fn ring_all_pullers(&mut self, fx: &mut Effects) {
         fx.pulls = true;
         for flow in &mut self.flows {
-            fx.rings.append(&mut flow.bells);
+            fx.rare().rings.append(&mut flow.bells);
         }
     }
 

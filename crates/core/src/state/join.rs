@@ -69,8 +69,26 @@ impl Batcher {
     }
 }
 
-/// Groups that wait for company, with their priorities.
-type Held = SmallVec<[(u64, i32); 4]>;
+/// Whose windows have not ended.
+#[derive(Default)]
+struct Held {
+    /// Groups that wait for company, with their priorities.
+    windows: SmallVec<[(u64, i32); 4]>,
+    /// Of these groups, but in nobody's company: they decide for themselves.
+    apart: SmallVec<[usize; 4]>,
+}
+
+impl Held {
+    /// The company of one that was looked at waits. Its lead's whole flow is of it or complete, so a window is looked
+    /// at once a flow at most, and but once where no key comes through several.
+    fn hold(&mut self, window: (u64, i32), company: &Company) {
+        if !self.windows.contains(&window) {
+            self.windows.push(window);
+            self.apart.extend_from_slice(&company.apart);
+        }
+        self.apart.retain(|index| !company.members.contains(index));
+    }
+}
 
 /// Whom others join.
 #[derive(Clone, Copy)]
@@ -85,6 +103,8 @@ struct Lead {
 /// Those who join, in the order in which they start.
 struct Company {
     members: SmallVec<[usize; 8]>,
+    /// Alike, but their serial key comes along from another flow.
+    apart: SmallVec<[usize; 4]>,
     waiting: Waiting,
 }
 
@@ -117,15 +137,16 @@ impl State {
 
     /// The first in schedule order that does not wait for others, and why it does not.
     fn choose(&mut self, worker: bool, now: Time) -> Option<(usize, Reason)> {
-        let mut held: Held = SmallVec::new();
+        let mut held = Held::default();
         let mut window: Option<Time> = None;
         let found = loop {
             let Some(index) = self.candidate(worker, &held) else { break None };
-            match self.verdict(index, !worker, now) {
+            let mut company = Company::new(self.nobody(now));
+            match self.verdict(index, !worker, now, &mut company) {
                 Verdict::Release(reason) => break Some((index, reason)),
                 Verdict::Wait(until) => {
                     window = Some(window.map_or(until, |other| other.min(until)));
-                    held.extend(self.window_of(index));
+                    held.hold(self.window_of(index)?, &company);
                 }
             }
         };
@@ -141,16 +162,19 @@ impl State {
         Some((entry.group?.key, entry.priority))
     }
 
-    /// Who would start next if the groups in `held` were not there.
+    /// Who would start next if those in `held` were not there.
     fn candidate(&self, worker: bool, held: &Held) -> Option<usize> {
-        let free = |index: usize| self.window_of(index).is_none_or(|window| !held.contains(&window));
+        let free = |index: usize| {
+            self.window_of(index).is_none_or(|window| !held.windows.contains(&window))
+                || held.apart.contains(&index)
+        };
         if let Some(index) = self.urgent_next().filter(|index| free(*index)) {
             return Some(index);
         }
         if !worker {
             return self.for_any_lane(free);
         }
-        if held.is_empty() {
+        if held.windows.is_empty() {
             return self.peek().map(|(_, item)| item.index);
         }
         let first = |flow: &usize| {
@@ -163,8 +187,8 @@ impl State {
         open.filter_map(|flow| first(&flow)).max_by_key(|item| item.priority).map(|item| item.index)
     }
 
-    /// Whether the request at `index` starts now, with those that could join it.
-    fn verdict(&self, index: usize, any_lane: bool, now: Time) -> Verdict {
+    /// Whether the request at `index` starts now, with those that could join it: they are the `company`.
+    fn verdict(&self, index: usize, any_lane: bool, now: Time, company: &mut Company) -> Verdict {
         let alone = Verdict::Release(Reason::Alone);
         let (Some(batcher), Some(entry)) = (&self.batcher, self.entries[index].as_ref()) else {
             return alone;
@@ -176,13 +200,13 @@ impl State {
         if !matches!(advice, Advice::Join { .. }) {
             return decide(&batcher.limits, &self.nobody(entry.submitted), advice, now);
         }
-        if entry.urgent {
+        // While its flow's delivery is at its bound nobody of it may come along, and delivery waits for this one.
+        if entry.urgent || self.gated(entry.flow) {
             return Verdict::Release(Reason::Idle);
         }
         let lead = Lead { key: group.key, flow: entry.flow, priority: entry.priority, any_lane };
-        let mut company = Company { members: SmallVec::new(), waiting: self.nobody(entry.submitted) };
         company.add(index, group.rows, entry);
-        self.gather(&lead, &mut company, now);
+        self.gather(&lead, company, now);
         let flow = &self.flows[entry.flow];
         company.waiting.complete |= flow.queue.len() >= flow.config.queue_depth;
         decide(&batcher.limits, &company.waiting, advice, now)
@@ -217,6 +241,11 @@ impl State {
                 let Some(group) = alike.filter(|_| suits && self.may_start(item)) else {
                     return Seen::Passed;
                 };
+                // `together` knows its own flow only: a serial key may have come along from another.
+                if flow != lead.flow && self.keeps_order(item) && self.holds_key(company, item) {
+                    company.apart.push(item.index);
+                    return Seen::Passed;
+                }
                 if company.waiting.rows.saturating_add(group.rows) > most {
                     company.waiting.complete = true;
                     return Seen::Passed;
@@ -225,6 +254,12 @@ impl State {
                 if company.waiting.rows >= most { Seen::Enough } else { Seen::Taken }
             });
         }
+    }
+
+    /// True when one of the item's key is of the company.
+    fn holds_key(&self, company: &Company, item: &Item) -> bool {
+        let key = |index: &usize| self.entries[*index].as_ref().map(|entry| entry.key);
+        company.members.iter().any(|index| key(index) == Some(item.key))
     }
 
     /// Starts a request on a free lane, with whoever may join it.
@@ -237,9 +272,12 @@ impl State {
         fx: &mut Effects,
     ) -> Option<Work> {
         let lead = self.lead(index, lane);
-        let (running, job) = self.start(index, fx)?;
-        let mut rows = running.group.map_or(1, |group| group.rows);
-        let mut work = self.occupy(lane, running, job, now);
+        let mut rows = self.entries[index].as_ref()?.group.map_or(1, |group| group.rows);
+        let mut work = self.occupy(lane, now);
+        if !self.start(index, &mut work, now, fx) {
+            self.vacate(work);
+            return None;
+        }
         if let Some(lead) = lead.filter(|_| !matches!(reason, Reason::Alone | Reason::Off)) {
             // Those in the line for room move up as others start, so it is looked again.
             while let Some(joined) = self.take_along(&lead, &mut work, rows, now, fx) {
@@ -286,13 +324,13 @@ impl State {
         now: Time,
         fx: &mut Effects,
     ) -> Option<u32> {
-        let mut company = Company { members: SmallVec::new(), waiting: self.nobody(now) };
+        let mut company = Company::new(self.nobody(now));
         company.waiting.rows = rows;
         self.gather(lead, &mut company, now);
         for index in &company.members {
-            let (running, job) = self.start(*index, fx)?;
-            self.mark_running(work.lane, running, now);
-            work.jobs.push(job);
+            if !self.start(*index, work, now, fx) {
+                return None;
+            }
         }
         (!company.members.is_empty()).then_some(company.waiting.rows)
     }
@@ -326,6 +364,10 @@ impl State {
 }
 
 impl Company {
+    fn new(waiting: Waiting) -> Self {
+        Company { members: SmallVec::new(), apart: SmallVec::new(), waiting }
+    }
+
     fn add(&mut self, index: usize, rows: u32, entry: &super::Entry) {
         self.members.push(index);
         let waiting = &mut self.waiting;

@@ -7,11 +7,12 @@ use smallvec::SmallVec;
 use super::{Running, State};
 use crate::engine::{Control, Lane};
 use crate::request::Time;
+use crate::work::Work;
 
 /// A lane, as the state sees it.
 pub(crate) struct LaneSlot {
-    /// The engine's lane while nobody runs on it.
-    pub(super) engine: Option<Box<dyn Lane>>,
+    /// What is taken to run here, empty but for the engine's lane; `None` while somebody has it.
+    pub(super) work: Option<Work>,
     pub(super) control: Option<std::sync::Arc<dyn Control>>,
     /// It has a worker thread of its own.
     pub(super) worker: bool,
@@ -33,10 +34,10 @@ pub(crate) struct LaneSlot {
 }
 
 impl LaneSlot {
-    pub(super) fn new(engine: Option<Box<dyn Lane>>, worker: bool) -> Self {
+    pub(super) fn new(number: usize, engine: Option<Box<dyn Lane>>, worker: bool) -> Self {
         LaneSlot {
             control: engine.as_ref().and_then(|lane| lane.control()),
-            engine,
+            work: Some(Work::new(number, engine)),
             worker,
             staffed: false,
             busy: false,
@@ -67,7 +68,12 @@ impl LaneSlot {
 impl State {
     /// The engine's lanes that nobody is using, to be dropped without the lock.
     pub(crate) fn take_engines(&mut self) -> Vec<Box<dyn Lane>> {
-        self.lanes.iter_mut().filter_map(|lane| lane.engine.take()).collect()
+        self.lanes.iter_mut().filter_map(|lane| lane.work.as_mut()?.engine.take()).collect()
+    }
+
+    /// True while the lane's worker is to sleep.
+    pub(crate) fn is_parked(&self, lane: usize) -> bool {
+        self.lanes[lane].parked
     }
 
     pub(crate) fn lane_line(&self, lane: usize, now: Time) -> LaneStats {

@@ -30,6 +30,7 @@ use crate::reorder::Reorder;
 use crate::request::{Group, Outcome, StreamKey, Ticket, Time};
 use crate::schedule::{Item, KeyId};
 use crate::slot::{SlotRef, Tag};
+use crate::vigil::Sign;
 
 pub(crate) use control::Aim;
 pub(crate) use dispatch::Turn;
@@ -104,7 +105,9 @@ pub struct Manner {
     pub flow: usize,
     /// Whether the caller may wait for room.
     pub patience: Patience,
-    /// Until when it waits for room; `None` for ever.
+    /// How long it waits for room, from the moment that it is handed in.
+    pub room_for: Option<Duration>,
+    /// Until when it waits for room, whatever `room_for` says. With neither it waits for ever.
     pub room_until: Option<Time>,
     /// A callback of the door; the request counts as undelivered until it has returned.
     pub callback: Option<Tag>,
@@ -112,6 +115,8 @@ pub struct Manner {
     pub any_lane: bool,
     /// Ahead of everything, past every bound: the delivery thread waits for it.
     pub urgent: bool,
+    /// Its caller may run it itself: a worker that is awake leaves it a moment for that, see `vigil`.
+    pub head_start: bool,
 }
 
 impl Default for Manner {
@@ -119,10 +124,12 @@ impl Default for Manner {
         Manner {
             flow: 0,
             patience: Patience::Never,
+            room_for: None,
             room_until: None,
             callback: None,
             any_lane: false,
             urgent: false,
+            head_start: false,
         }
     }
 }
@@ -151,6 +158,8 @@ pub(crate) struct Entry {
     awaited: bool,
     /// It stands in the urgent queue.
     urgent: bool,
+    /// A worker that is awake leaves it to its caller for a moment.
+    head_start: bool,
     submitted: Time,
     deadline: Option<Time>,
     room_until: Option<Time>,
@@ -184,7 +193,7 @@ pub(crate) struct Running {
     control: Option<std::sync::Arc<dyn Control>>,
     group: Option<Group>,
     /// It ended before its engine returned; the answer goes nowhere (invariant 5).
-    ended: Option<Outcome>,
+    ended: Option<Box<Outcome>>,
 }
 
 /// How far closing has come.
@@ -261,6 +270,10 @@ pub(crate) struct State {
     pub(crate) cut: u64,
     /// Entries with `caller` set.
     callers: usize,
+    /// Entries with `head_start` set.
+    leads: usize,
+    /// Requests that came with a head start so far.
+    led: u64,
     pub(crate) histograms: Histograms,
     /// Nanoseconds that this model usually runs; 0 before the first run.
     pub(crate) usual_run: u64,
@@ -269,8 +282,10 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(config: Config, lanes: Vec<Option<Box<dyn Lane>>>) -> Self {
         let workers = config.workers;
-        let lanes =
-            lanes.into_iter().enumerate().map(|(number, engine)| LaneSlot::new(engine, number < workers));
+        let lanes = lanes
+            .into_iter()
+            .enumerate()
+            .map(|(number, engine)| LaneSlot::new(number, engine, number < workers));
         let flow = Flow::new(config.flow, config.delivery_depth, false);
         State {
             phase: Phase::Open,
@@ -296,6 +311,8 @@ impl State {
             next_ticket: 0,
             next_id: 0,
             callers: 0,
+            leads: 0,
+            led: 0,
             histograms: Histograms::default(),
             usual_run: 0,
             config,
@@ -323,7 +340,23 @@ impl State {
         let entry = self.entries.get_mut(index)?.take()?;
         self.free.push(index);
         self.callers -= usize::from(entry.caller);
+        self.leads -= usize::from(entry.head_start);
         Some(entry)
+    }
+
+    /// Nobody will run the request on the spot: it is for the next worker.
+    fn end_head_start(&mut self, index: usize) {
+        if let Some(entry) = self.entries[index].as_mut() {
+            self.leads -= usize::from(entry.head_start);
+            entry.head_start = false;
+        }
+    }
+
+    /// What a worker that is awake sees without the lock.
+    #[inline]
+    pub(crate) fn sign(&self) -> Sign {
+        let alone = self.leads == 1 && self.entries.len() - self.free.len() == 1;
+        Sign::new(self.led, self.waiting(), alone && self.running() == 0)
     }
 
     fn rearm(&mut self, fx: &mut Effects) {

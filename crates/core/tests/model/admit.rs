@@ -1,6 +1,7 @@
 //! The model's admission: the table "Room" again, in its own words.
 
 use headway_core::admission::{Overflow, Patience};
+use headway_core::request::Group;
 
 use crate::New;
 use crate::support::{Ask, ask};
@@ -20,8 +21,10 @@ impl Sys {
             new,
             at: At::Refused,
             ticket: 0,
+            submitted: self.now,
             deadline,
             room,
+            parked: false,
             end: String::new(),
             delivered: false,
             inline: false,
@@ -72,6 +75,7 @@ impl Sys {
         asked = if let Some(key) = new.key { asked.key(key) } else { asked };
         asked = if let Some(deadline) = new.deadline { asked.deadline(self.now + deadline) } else { asked };
         asked = if new.callback { asked.callback() } else { asked };
+        asked.request.group = new.group.map(|(key, rows)| Group { key, rows });
         asked.manner.room_until = new.room.map(|room| std::time::Duration::from_millis(self.now + room));
         asked
     }

@@ -2,12 +2,16 @@
 //! once and as the model says, bounds, order per consumer, and no answer to another request.
 
 mod admit;
+mod batch;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
 mod system;
 
+use std::time::Duration;
+
 use headway_core::admission::{Overflow, Patience};
+use headway_core::batch::Limits;
 use headway_core::state::Config;
 use proptest::prelude::*;
 use support::flow;
@@ -22,6 +26,8 @@ pub(crate) struct New {
     pub(crate) deadline: Option<u64>,
     pub(crate) room: Option<u64>,
     pub(crate) callback: bool,
+    /// Who looks alike, and how many rows it brings.
+    pub(crate) group: Option<(u64, u32)>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,6 +37,8 @@ pub(crate) enum Op {
     Take(usize),
     Complete(usize, bool),
     Cancel(prop::sample::Index),
+    /// A thread parks on a request, and its time is up.
+    Park(prop::sample::Index),
     Advance(u64),
     Collect(usize),
     Return(bool),
@@ -46,8 +54,9 @@ fn news() -> impl Strategy<Value = New> {
     let patience =
         prop_oneof![3 => Just(Patience::Wait), 2 => Just(Patience::Never), 1 => Just(Patience::Delivery)];
     let few = || prop_oneof![2 => Just(None), 1 => (0..20_u64).prop_map(Some)];
-    (0..4_usize, patience, -1..2_i32, prop::option::of(0..3_i64), few(), few(), any::<bool>()).prop_map(
-        |(flow, patience, priority, key, deadline, room, callback)| New {
+    let group = prop::option::weighted(0.9, (0..2_u64, prop_oneof![3 => Just(1_u32), 1 => 2..5_u32]));
+    (0..4_usize, patience, -1..2_i32, prop::option::of(0..3_i64), few(), few(), any::<bool>(), group)
+        .prop_map(|(flow, patience, priority, key, deadline, room, callback, group)| New {
             flow: usize::from(flow == 0),
             patience,
             priority: if flow % 2 == 0 { priority } else { 0 },
@@ -55,8 +64,8 @@ fn news() -> impl Strategy<Value = New> {
             deadline,
             room: room.map(|room| room + 1),
             callback,
-        },
-    )
+            group,
+        })
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -66,6 +75,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         25 => (0..3_usize).prop_map(Op::Take),
         20 => (0..4_usize, prop::bool::weighted(0.8)).prop_map(|(lane, well)| Op::Complete(lane, well)),
         8 => any::<prop::sample::Index>().prop_map(Op::Cancel),
+        2 => any::<prop::sample::Index>().prop_map(Op::Park),
         8 => (0..9_u64).prop_map(Op::Advance),
         10 => (1..4_usize).prop_map(Op::Collect),
         12 => any::<bool>().prop_map(Op::Return),
@@ -89,10 +99,24 @@ fn configs() -> impl Strategy<Value = Config> {
     )
 }
 
+/// A session that joins requests: windows of some milliseconds, or none at all.
+fn batching() -> impl Strategy<Value = Config> {
+    let limits = (1..7_u32, 0..8_u64)
+        .prop_map(|(max_size, delay)| Limits { max_size, max_delay: Duration::from_millis(delay) });
+    (configs(), limits).prop_map(|(config, limits)| Config { batching: Some(limits), max_batch: 1, ..config })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, max_shrink_iters: 3000, ..ProptestConfig::default() })]
     #[test]
     fn agrees_with_the_model(config in configs(), second in (1..3_usize, policies()), ops in ops()) {
+        let mut sys = Sys::new(config, second);
+        ops.iter().for_each(|op| sys.apply(op));
+        sys.finish();
+    }
+
+    #[test]
+    fn batching_agrees_with_the_model(config in batching(), second in (1..3_usize, policies()), ops in ops()) {
         let mut sys = Sys::new(config, second);
         ops.iter().for_each(|op| sys.apply(op));
         sys.finish();

@@ -1,6 +1,7 @@
 //! The model's dispatch: what may start, checked against what did start.
 
 use headway_core::admission::Patience;
+use headway_core::batch::Reason;
 
 use crate::New;
 use crate::support::numbers;
@@ -17,6 +18,7 @@ impl Sys {
             deadline,
             room: None,
             callback: false,
+            group: None,
         };
         let expect = self.open
             && deadline != Some(0)
@@ -33,8 +35,10 @@ impl Sys {
             new,
             at: At::Running,
             ticket: 0,
+            submitted: self.now,
             deadline,
             room: None,
+            parked: false,
             end: String::new(),
             delivered: false,
             inline: true,
@@ -93,32 +97,65 @@ impl Sys {
 
     pub(super) fn take(&mut self, lane: usize) {
         let before: Vec<usize> = self.ids(At::Waiting).filter(|id| self.eligible(*id)).collect();
+        let released = self.released();
         let busy = self.lanes[lane].is_some();
         let Some(work) = self.bench.take(lane) else {
-            assert!(busy || before.is_empty(), "work was left lying: {before:?}");
-            return;
+            return if !busy {
+                self.left_waiting(&before)
+            };
         };
         assert!(!busy);
         let ids: Vec<usize> = numbers(&work).into_iter().map(|number| number as usize).collect();
-        assert!(ids.len() <= self.config.max_batch);
+        assert!(ids.len() <= self.config.max_batch || self.config.batching.is_some());
         self.lanes[lane] = Some((work, Vec::new()));
-        for id in ids {
-            assert!(self.eligible(id), "{id} may not start");
-            assert!(self.all[id].deadline.is_none_or(|at| at > self.now), "expired work never starts");
-            if !self.gated() {
-                assert!(self.first_of_its_party(id), "first come first served");
-                let top = self
-                    .ids(At::Waiting)
-                    .filter(|other| self.eligible(*other))
-                    .map(|other| self.all[other].new.priority)
-                    .max();
-                assert_eq!(Some(self.all[id].new.priority), top);
-            }
-            self.all[id].at = At::Running;
-            if let Some((_, running)) = &mut self.lanes[lane] {
-                running.push(id);
-            }
-            self.move_line();
+        self.passed_over(ids[0], &before);
+        let reason = self.released().zip(released).map(|(now, then)| risen(&now, &then));
+        let flow = self.all[ids[0]].new.flow;
+        let company = self.company_of(ids[0], flow);
+        let full = self.waiting(flow) >= self.flows[flow].0;
+        ids.iter().for_each(|id| self.starts(lane, *id));
+        if let Some(reason) = reason {
+            self.has_reason(reason, &ids, &company, full);
+            self.shares_a_run(reason, &ids);
         }
     }
+
+    /// One of those that a lane took, in their order.
+    fn starts(&mut self, lane: usize, id: usize) {
+        assert!(self.eligible(id), "{id} may not start");
+        assert!(self.all[id].deadline.is_none_or(|at| at > self.now), "expired work never starts");
+        if !self.gated() {
+            // In a batch others of the same key and flow may be no company.
+            assert!(self.first_of_its_party(id) || self.passes(id), "first come first served");
+            let eligible = self.ids(At::Waiting).filter(|other| self.eligible(*other));
+            let top = eligible.map(|other| self.all[other].new.priority).max();
+            assert!(self.config.batching.is_some() || Some(self.all[id].new.priority) == top);
+        }
+        self.all[id].at = At::Running;
+        if let Some((_, running)) = &mut self.lanes[lane] {
+            running.push(id);
+        }
+        self.move_line();
+    }
+
+    /// Requests without a key have no order among themselves once some of them wait for others.
+    fn passes(&self, id: usize) -> bool {
+        self.config.batching.is_some() && self.all[id].new.key.is_none()
+    }
+
+    fn released(&self) -> Option<[u64; Reason::ALL.len()]> {
+        self.bench.stats().batching.map(|stats| stats.released)
+    }
+}
+
+/// The one reason that was counted.
+fn risen(now: &[u64], then: &[u64]) -> Reason {
+    let more: Vec<Reason> =
+        Reason::ALL.into_iter().filter(|reason| now[*reason as usize] != then[*reason as usize]).collect();
+    assert_eq!(
+        (more.len(), now.iter().sum::<u64>()),
+        (1, then.iter().sum::<u64>() + 1),
+        "one run, one reason"
+    );
+    more[0]
 }

@@ -1,8 +1,10 @@
 //! The session beside its model: endings, delivery, closing, and what is checked after every operation.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use headway_core::admission::Overflow;
+use headway_core::runtime::Waiting;
 use headway_core::slot::SlotRef;
 use headway_core::state::{Config, Delivery};
 use headway_core::work::Work;
@@ -25,7 +27,11 @@ pub(crate) struct One {
     pub(crate) at: At,
     /// Order of admission.
     pub(crate) ticket: u64,
+    /// When it was handed in.
+    pub(crate) submitted: u64,
     pub(crate) deadline: Option<u64>,
+    /// A thread has parked on it.
+    pub(crate) parked: bool,
     pub(crate) room: Option<u64>,
     pub(crate) end: String,
     pub(crate) delivered: bool,
@@ -45,6 +51,8 @@ pub(crate) struct Sys {
     pub(crate) now: u64,
     pub(crate) open: bool,
     pub(crate) delivered: HashMap<(Option<i64>, i32), u64>,
+    /// Runs of each group that were answered.
+    pub(crate) runs: HashMap<u64, u64>,
 }
 
 impl Sys {
@@ -65,6 +73,7 @@ impl Sys {
             now: 0,
             open: true,
             delivered: HashMap::new(),
+            runs: HashMap::new(),
         }
     }
 
@@ -128,6 +137,11 @@ impl Sys {
 
     pub(crate) fn complete(&mut self, lane: usize, well: bool) {
         let Some((work, ids)) = self.lanes[lane].take() else { return };
+        let group = ids.first().and_then(|id| self.all[*id].new.group);
+        if let Some((key, _)) = group.filter(|_| well && ids.iter().all(|id| self.all[*id].at == At::Running))
+        {
+            *self.runs.entry(key).or_default() += 1;
+        }
         let inline = if well { self.bench.answer(work) } else { self.bench.fail(work) };
         for id in ids {
             if self.all[id].at == At::Running {
@@ -147,6 +161,14 @@ impl Sys {
             At::Ended | At::Refused => return assert!(!ended),
         }
         assert!(ended);
+    }
+
+    pub(crate) fn park(&mut self, id: usize) {
+        let Some(slot) = self.all[id].slot.clone() else { return };
+        if matches!(self.all[id].at, At::Line | At::Waiting) {
+            self.all[id].parked = true;
+        }
+        self.bench.flow.wait(&slot, Some(Instant::now()), Waiting::default());
     }
 
     pub(crate) fn advance(&mut self, by: u64) {
@@ -210,7 +232,8 @@ impl Sys {
             Op::Take(lane) => self.take(lane % self.config.workers),
             Op::Complete(lane, well) => self.complete(lane % lanes, *well),
             Op::Cancel(pick) if !self.all.is_empty() => self.cancel(pick.index(self.all.len())),
-            Op::Cancel(_) => {}
+            Op::Park(pick) if !self.all.is_empty() => self.park(pick.index(self.all.len())),
+            Op::Cancel(_) | Op::Park(_) => {}
             Op::Advance(by) => self.advance(*by),
             Op::Collect(most) => {
                 let due = self.bench.due(*most);
@@ -237,7 +260,8 @@ impl Sys {
             let over = matches!(one.at, At::Ended | At::Refused);
             assert!(one.slot.as_ref().is_none_or(|slot| slot.is_ended() == over), "{:?}", one.new);
         }
-        let lanes = self.lanes.len() * self.config.max_batch;
+        let together = self.config.batching.map_or(self.config.max_batch, |limits| limits.max_size as usize);
+        let lanes = self.lanes.len() * together;
         let depths: usize = self.flows.iter().map(|(depth, _)| *depth).sum();
         for flow in 0..2 {
             assert!(self.waiting(flow) <= 2 * self.flows[flow].0);

@@ -28,12 +28,19 @@ pub struct Places {
     pub(super) targets: Vec<Target>,
     /// The engine's values over them, once a run has made them.
     pub(super) made: OnceLock<Made>,
+    /// There will be one run: nothing of it is kept for another.
+    pub(super) once: bool,
 }
 
 impl Places {
     /// Inputs in the model's order, and a target for each wanted output.
     pub fn new(inputs: Values, targets: Vec<Target>) -> Self {
-        Places { inputs, targets, made: OnceLock::new() }
+        Places { inputs, targets, made: OnceLock::new(), once: false }
+    }
+
+    /// The same for a single run: one that brings arrays for its outputs (`out=`).
+    pub fn once(inputs: Values, targets: Vec<Target>) -> Self {
+        Places { once: true, ..Places::new(inputs, targets) }
     }
 
     /// The inputs, for an engine that is not ONNX Runtime.
@@ -57,6 +64,14 @@ pub struct Bound {
     /// The outputs, put here by the lane before the outcome is known. Nothing is put here when all of them went into
     /// memory of the caller's.
     pub results: Arc<Mutex<Option<Values>>>,
+}
+
+impl Bound {
+    /// A request of its own: nobody else has a turn on it, or looks for its outputs afterwards.
+    pub fn once(inputs: Values, targets: Vec<Target>) -> Self {
+        let turn = Turn { taken: Arc::default(), over: AtomicBool::new(true) };
+        Bound { places: Arc::new(Places::once(inputs, targets)), turn, results: Arc::default() }
+    }
 }
 
 /// One use of a binding at a time. Given back as soon as the engine has returned, and at the latest when it is dropped.

@@ -137,7 +137,7 @@ impl Runtime {
         unsafe { CStr::from_ptr((self.api.build_info)()) }.to_string_lossy().into_owned()
     }
 
-    /// Turns the library's telemetry on or off; only builds for Windows have any.
+    /// Turns the library's telemetry on or off; off for good where its environment variable said so at first.
     ///
     /// # Errors
     /// What the engine says.

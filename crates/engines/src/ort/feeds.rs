@@ -1,12 +1,11 @@
 //! A request's inputs as the engine takes them: names, values, and what is missing.
 
 use std::ffi::c_char;
-use std::ptr;
 use std::sync::Arc;
 
 use headway_core::engine::{NodeInfo, ValueType};
 use headway_core::error::{Error, ErrorKind};
-use headway_core::value::{Owner, Value};
+use headway_core::value::{DType, Data, Dims, Memory, Owner, Tensor, Value};
 
 use super::composite::Composite;
 use super::device::DeviceValue;
@@ -20,14 +19,43 @@ use super::{composite_in, values};
 pub(super) struct Feeds {
     pub(super) names: Vec<*const c_char>,
     pub(super) values: Vec<*mut OrtValue>,
-    /// Values among these that belong to somebody else, and what keeps them alive. Nearly always empty.
-    lent: Vec<(usize, Owner)>,
+    /// Those among the values that are released with the request.
+    pub(super) made: Vec<*mut OrtValue>,
+    /// What keeps values alive that belong to somebody else. Nearly always empty.
+    lent: Vec<Owner>,
+    /// The last view of each input: who feeds the same memory in the same shape again gets the same view.
+    views: Vec<Option<View>>,
+}
+
+/// The engine's value over a stretch of memory. It only names the memory: nothing reads through it unless a request
+/// that keeps the very same memory passes it.
+struct View {
+    dtype: DType,
+    dims: Dims,
+    addr: usize,
+    len: usize,
+    value: *mut OrtValue,
+}
+
+impl View {
+    #[inline]
+    fn is_of(&self, tensor: &Tensor, memory: &Memory) -> bool {
+        (self.addr, self.len, self.dtype) == (memory.addr, memory.len, tensor.dtype)
+            && self.dims == tensor.dims
+    }
 }
 
 impl Feeds {
+    /// `again` says that views are kept for the next request.
+    ///
     /// # Safety
     /// The values' memory stays readable until the feeds are released.
-    pub(super) unsafe fn fill(&mut self, session: &Session, values: &[Value]) -> Result<(), Error> {
+    pub(super) unsafe fn fill(
+        &mut self,
+        session: &Session,
+        values: &[Value],
+        again: bool,
+    ) -> Result<(), Error> {
         if values.len() > session.input_names.len() {
             return Err(too_many(values.len(), session.input_names.len()));
         }
@@ -37,7 +65,7 @@ impl Feeds {
             let made = match (value, &node.kind) {
                 (Value::Tensor(tensor), ValueType::Tensor(..)) => {
                     // SAFETY: passed on.
-                    unsafe { values::make(session.runtime, &node.name, tensor) }?
+                    unsafe { self.make(session.runtime, node, tensor, again.then_some(at)) }?
                 }
                 (Value::None, _) => {
                     missing |= session.info.inputs.get(at).is_some_and(needed);
@@ -50,6 +78,44 @@ impl Feeds {
             self.values.push(made);
         }
         if missing { check_missing(session, values) } else { Ok(()) }
+    }
+
+    /// The engine's value for a tensor: the view kept in `place` when it is of the same memory.
+    ///
+    /// # Safety
+    /// As for `fill`.
+    #[inline]
+    unsafe fn make(
+        &mut self,
+        runtime: &Runtime,
+        node: &NodeInfo,
+        tensor: &Tensor,
+        place: Option<usize>,
+    ) -> Result<*mut OrtValue, Error> {
+        // Strings are the engine's own copies, so there is no view of them.
+        let (Some(place), Data::Memory(memory)) = (place, &tensor.data) else {
+            // SAFETY: passed on.
+            let made = unsafe { values::make(runtime, &node.name, tensor) }?;
+            self.made.push(made);
+            return Ok(made);
+        };
+        if let Some(Some(view)) = self.views.get(place)
+            && view.is_of(tensor, memory)
+        {
+            return Ok(view.value);
+        }
+        // SAFETY: passed on.
+        let value = unsafe { values::make(runtime, &node.name, tensor) }?;
+        if self.views.len() <= place {
+            self.views.resize_with(place + 1, || None);
+        }
+        let (dtype, dims) = (tensor.dtype, tensor.dims.clone());
+        let view = View { dtype, dims, addr: memory.addr, len: memory.len, value };
+        if let Some(old) = self.views[place].replace(view) {
+            // SAFETY: a view of this lane's that no request uses any more, released once.
+            unsafe { (runtime.api.release_value)(old.value) };
+        }
+        Ok(value)
     }
 
     /// What is not a plain tensor for a plain tensor's place. Its type is checked here: the engine would only look at
@@ -70,32 +136,38 @@ impl Feeds {
         }
         match value {
             // SAFETY: passed on.
-            Value::Tensor(tensor) => unsafe { values::make(runtime, &node.name, tensor) },
+            Value::Tensor(tensor) => unsafe { self.make(runtime, node, tensor, None) },
             Value::Opaque(owner) => {
                 if let Some(composite) = owner.downcast_ref::<Composite>() {
                     // SAFETY: passed on.
-                    return unsafe { composite_in::make(runtime, &node.name, composite) };
+                    let made = unsafe { composite_in::make(runtime, &node.name, composite) }?;
+                    self.made.push(made);
+                    return Ok(made);
                 }
                 let device = owner.downcast_ref::<DeviceValue>();
                 let device = device.ok_or_else(|| unexpected(&node.name, &expected, None))?;
-                self.lent.push((self.values.len(), Arc::clone(owner)));
+                self.lent.push(Arc::clone(owner));
                 Ok(device.raw())
             }
             Value::None => Err(unexpected(&node.name, &expected, None)),
         }
     }
 
-    /// Releases every engine value that was made for the request.
+    /// Releases every engine value that was made for the request alone.
     pub(super) fn release(&mut self, runtime: &Runtime) {
-        for (at, _) in &self.lent {
-            // An error may have come between lending and pushing.
-            if let Some(value) = self.values.get_mut(*at) {
-                *value = ptr::null_mut();
-            }
-        }
-        release_all(runtime, &mut self.values);
+        release_all(runtime, &mut self.made);
+        self.values.clear();
         self.lent.clear();
         self.names.clear();
+    }
+
+    /// Releases the views too: the lane goes.
+    pub(super) fn forget(&mut self, runtime: &Runtime) {
+        self.release(runtime);
+        for view in self.views.drain(..).flatten() {
+            // SAFETY: as in `make`.
+            unsafe { (runtime.api.release_value)(view.value) };
+        }
     }
 }
 

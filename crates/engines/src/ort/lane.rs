@@ -27,12 +27,15 @@ pub(super) struct OrtLane {
     pub(super) feeds: Feeds,
     /// Wanted names (into `session`) and what the engine gave for them; kept for their capacity.
     pub(super) output_names: Vec<*const c_char>,
+    /// The names are those of all outputs, left from the last request.
+    pub(super) all_names: bool,
     pub(super) outputs: Vec<*mut OrtValue>,
     /// How requests are joined, where they are.
     pub(super) plan: Option<Arc<Plan>>,
 }
 
-// SAFETY: between runs the vectors are empty; the rest is Send.
+// SAFETY: between runs the vectors hold names of the session, which any thread may read, and views of memory, which any
+// thread may release; the rest is Send.
 unsafe impl Send for OrtLane {}
 
 impl OrtLane {
@@ -44,7 +47,8 @@ impl OrtLane {
         let control = Arc::new(OrtControl::new(session.runtime, &RunConfig::default())?);
         let pool = Pool::new(cache);
         let (output_names, outputs) = (Vec::new(), Vec::new());
-        Ok(OrtLane { session, pool, control, feeds: Feeds::default(), output_names, outputs, plan })
+        let feeds = Feeds::default();
+        Ok(OrtLane { session, pool, control, feeds, output_names, all_names: false, outputs, plan })
     }
 
     #[inline]
@@ -70,7 +74,7 @@ impl OrtLane {
             Inputs::Binding(owner) => return self.run_bound(entered, bound_of(owner)?, &job.wanted, options),
         };
         // SAFETY: the job keeps its inputs' memory, and the caller releases the feeds before it lets the job go.
-        unsafe { self.feeds.fill(&self.session, values) }?;
+        unsafe { self.feeds.fill(&self.session, values, true) }?;
         self.want(&job.wanted)?;
         self.call(options)?;
         let from = Outputs { runtime: self.session.runtime, pool: &self.pool, entered };
@@ -79,20 +83,30 @@ impl OrtLane {
             // SAFETY: the run just gave this value, and only this lane has it.
             unsafe { from.take(node, self.session.output_kinds[at], value) }
         };
-        match &job.wanted {
-            Wanted::All => self.outputs.iter().enumerate().map(|(at, &value)| take(at, value)).collect(),
-            Wanted::Some(indices) => {
-                indices.iter().zip(&self.outputs).map(|(&at, &value)| take(at as usize, value)).collect()
-            }
+        let mut values = Values::with_capacity(self.outputs.len());
+        for (at, &value) in self.outputs.iter().enumerate() {
+            let at = match &job.wanted {
+                Wanted::All => at,
+                Wanted::Some(indices) => indices[at] as usize,
+            };
+            values.push(take(at, value)?);
         }
+        Ok(values)
     }
 
     /// Fills the names of the wanted outputs.
     pub(super) fn want(&mut self, wanted: &Wanted) -> Result<(), Error> {
         let names = &self.session.output_names;
         match wanted {
-            Wanted::All => self.output_names.extend(names.iter().map(|name| name.as_ptr())),
+            Wanted::All if self.all_names => {}
+            Wanted::All => {
+                self.output_names.clear();
+                self.output_names.extend(names.iter().map(|name| name.as_ptr()));
+                self.all_names = true;
+            }
             Wanted::Some(indices) => {
+                self.output_names.clear();
+                self.all_names = false;
                 for &at in indices {
                     let name = names.get(at as usize).ok_or_else(|| no_output(at, names.len()))?;
                     self.output_names.push(name.as_ptr());
@@ -128,7 +142,6 @@ impl OrtLane {
         let runtime = self.session.runtime;
         self.feeds.release(runtime);
         release_all(runtime, &mut self.outputs);
-        self.output_names.clear();
     }
 }
 
@@ -153,6 +166,7 @@ impl Lane for OrtLane {
 
 impl Drop for OrtLane {
     fn drop(&mut self) {
+        self.feeds.forget(self.session.runtime);
         self.pool.close();
     }
 }

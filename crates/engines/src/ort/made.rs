@@ -56,6 +56,7 @@ impl OrtLane {
             true => std::mem::replace(&mut self.outputs[at], std::ptr::null_mut()),
             false => std::ptr::null_mut(),
         };
+        self.feeds.made.clear();
         Made {
             outputs: places.enumerate().map(&mut take).collect(),
             session: Arc::downgrade(&self.session),
@@ -70,6 +71,8 @@ impl OrtLane {
     pub(super) fn reuse(&mut self, made: &Made) {
         self.feeds.names.extend_from_slice(&made.names);
         self.feeds.values.extend_from_slice(&made.values);
+        self.all_names = false;
+        self.output_names.clear();
         self.output_names.extend_from_slice(&made.output_names);
         self.outputs.extend_from_slice(&made.outputs);
     }

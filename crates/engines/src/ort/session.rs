@@ -227,6 +227,10 @@ impl Engine for OrtEngine {
         self.plan.set(Arc::new(Plan::new(axes.clone()))).map_err(|_| taken())
     }
 
+    fn places_outputs(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

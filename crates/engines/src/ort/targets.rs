@@ -26,7 +26,9 @@ pub(super) fn bound_of(owner: &OwnerBox) -> Result<&Bound, Error> {
 
 /// Leaves the binding's outputs, or none after a failure, and ends its turn.
 pub(super) fn finish(owner: &OwnerBox, values: Option<&Values>) {
-    if let Ok(bound) = bound_of(owner) {
+    if let Ok(bound) = bound_of(owner)
+        && !bound.places.once
+    {
         // What lies in memory of the caller's needs no telling.
         let told = bound.places.targets.iter().any(|target| !matches!(target, Target::Into(_)));
         bound.finish(values.filter(|_| told).cloned());
@@ -51,12 +53,14 @@ impl OrtLane {
             return result;
         }
         // SAFETY: the job keeps the binding and with it the inputs' memory until the feeds are released.
-        unsafe { self.feeds.fill(&self.session, &places.inputs) }?;
+        unsafe { self.feeds.fill(&self.session, &places.inputs, false) }?;
         self.want(wanted)?;
         check_wanted(wanted, &places.targets, self.output_names.len())?;
         self.place_all(wanted, &places.targets)?;
         if places.targets.iter().any(|target| matches!(target, Target::Device(..))) {
             self.call_bound(&places.targets, options)?;
+        } else if places.once {
+            self.call(options).map_err(wrong_shape)?;
         } else {
             self.call(options)?;
         }
@@ -106,7 +110,8 @@ impl OrtLane {
             Target::Fresh => true,
             Target::Device(..) => false,
         };
-        places.made.get().is_none()
+        !places.once
+            && places.made.get().is_none()
             && places.inputs.iter().all(plain)
             && places.targets.iter().enumerate().all(keeps)
     }
@@ -193,6 +198,31 @@ unsafe fn stays(runtime: &Runtime, value: *const OrtValue) -> Result<bool, Error
     }
     // SAFETY: as above, and it is a tensor.
     Ok(unsafe { runtime.type_and_dims(value) }?.0 != DType::String as i32)
+}
+
+/// The engine's refusal of an array whose shape is not the output's, in the words of `out=`; other errors as they are.
+#[cold]
+fn wrong_shape(error: Error) -> Error {
+    let between = |before: &str, after: &str| {
+        let (_, rest) = error.message.split_once(before)?;
+        rest.split_once(after).map(|(found, _)| found.to_owned())
+    };
+    let shapes = (between(" has shape {", "}"), between("shape for this run is {", "}"));
+    let text = match (between("provided for output '", "'"), shapes) {
+        (Some(name), (Some(got), Some(expected))) => {
+            format!("output '{name}': expected the shape ({expected}), got an array of the shape ({got})")
+        }
+        // What libraries before 1.24 say, and any that will say it otherwise.
+        _ if error.message.contains("shape verification failed") || is_about_output(&error.message) => {
+            format!("an array in out= has another shape than its output: {}", error.message)
+        }
+        _ => return error,
+    };
+    Error::new(ErrorKind::Input, text)
+}
+
+fn is_about_output(message: &str) -> bool {
+    message.contains("dimensions for output:") || message.contains("rank for output:")
 }
 
 fn index(wanted: &Wanted, at: usize) -> usize {

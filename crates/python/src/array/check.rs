@@ -33,6 +33,16 @@ fn length_fits(length: isize, dim: &Dim) -> bool {
     }
 }
 
+/// A model's dimensions, `?` for any length.
+pub(super) fn dims_text(dims: Option<&[Dim]>) -> String {
+    let words = dims.unwrap_or_default().iter().map(|dim| match dim {
+        Dim::Fixed(length) => length.to_string(),
+        Dim::Named(name) => name.clone(),
+        Dim::Any => "?".to_owned(),
+    });
+    format!("[{}]", words.collect::<Vec<_>>().join(", "))
+}
+
 /// The refusal of a shape that does not fit.
 #[cold]
 pub(super) fn wrong_shape(name: &str, shape: &[isize], wanted: &[Dim]) -> DoorError {
