@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar
@@ -217,6 +217,12 @@ def heap_that_gives_back() -> Callable[[], object]:
     return lambda: libc.malloc_trim(0)
 
 
+def _again(row: list[float]) -> Look:
+    """A look from the row that it was kept as."""
+    at, megabytes, handed_out, held_free, *counts = row
+    return Look(at, megabytes, handed_out, held_free, *map(int, counts))
+
+
 class _MallInfo(ctypes.Structure):
     """glibc's `struct mallinfo2`, in bytes, over all heaps."""
 
@@ -294,27 +300,32 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     seconds: float = asked.seconds
     steady = heap_that_gives_back()
-    model, process, looks = models.tiny(), psutil.Process(), []
+    model, process = models.tiny(), psutil.Process()
+    # Touched now: a list of records would be the only thing here that grows.
+    kept, count = np.full((int(seconds) * 2 + 10, len(fields(Look))), -1.0), 0
     session = models.ours(model, queue_depth=16, workers=2)
     start = monotonic()
     driver = Driver(session, model.feed)
 
     def look() -> bool:
+        nonlocal count
         gc.collect()
         steady()
-        looks.append(_look(session, process, start))
+        last = _look(session, process, start)
+        kept[count] = [getattr(last, each.name) for each in fields(Look)]
+        count += 1
         if sys.stderr.isatty():
-            last = looks[-1]
             print(
                 f"\r{last.at:6.0f} s  {last.megabytes:.1f} MB  {session.stats().submitted} requests",
                 end="",
                 file=sys.stderr,
             )
-        return not looks[-1].lost
+        return not last.lost
 
     driver.run(seconds, look)
     report = session.close()
     stats = session.stats()
+    looks = [_again(row) for row in kept[:count].tolist()]
     warm = looks[len(looks) // 3 :]
     print(
         f"{monotonic() - start:.0f} s, {stats.submitted} requests: done={stats.done} failed={stats.failed} "

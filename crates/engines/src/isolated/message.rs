@@ -283,6 +283,7 @@ mod tests {
             ],
             outputs: vec![node("c", ValueType::Other("seq(tensor(float))".into()))],
             initializers: vec![node("d", ValueType::Tensor(DType::I4, Some(vec![])))],
+            converts: vec![],
             meta: ModelMeta {
                 version: i64::MAX,
                 custom: vec![("key".into(), "value".into())],
