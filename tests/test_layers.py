@@ -25,7 +25,7 @@ FLOORS = tuple(
         "_sample _out _prepared _ortvalue _environment _threads _model_config _adapter _nodespec _plugins",
         "_providers _sparse _delivery _parallel _stream _pipeline _warmup _lanes _suite_checks",
         "_engines",
-        "_load _health _surface _binding _astream _futures _batch run",
+        "_load _health _arguments _surface _binding _astream _futures _batch run",
         "_conventions _lane",
         "session",
         "_suite",

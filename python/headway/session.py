@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from headway import _core
+from headway._arguments import at_least_one, isolation_of, one_of, options_of
 from headway._batching import Batching
 from headway._binding import OrtValueCalls
 from headway._conventions import Conventions
@@ -28,7 +29,6 @@ from headway._threads import plan, spin_seconds
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
     from headway._engine import Engine
-    from headway._engines.isolated import Isolation
     from headway._health import Health
     from headway._lanes import Lanes
     from headway._options import RunOptions
@@ -43,38 +43,6 @@ class Refused(Record):
 
     def __bool__(self) -> bool:
         return False
-
-
-def _at_least_one(name: str, value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-    return value
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
-
-
-def _isolation(isolation: str, retries: int, engine_options: dict[str, Any]) -> Isolation | None:
-    """What was said of process lanes; takes their options out of the engine's."""
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise ValueError(f"retries: expected a whole number of at least 0, got {retries!r}")
-    if isolation == "thread":
-        if retries:
-            raise ValueError(
-                'retries: only lanes that are processes can be run again; add isolation="process"'
-            )
-        return None
-    from headway._engines.isolated import Isolation
-
-    return Isolation(retries, _at_least_one("memory_limit", engine_options.pop("memory_limit", None)))
-
-
-def _options_of(given: SessionOptions | None) -> SessionOptions:
-    if given is not None and not isinstance(given, SessionOptions):
-        raise TypeError(f"sess_options: expected headway.SessionOptions, got {type(given).__name__}")
-    return given or SessionOptions()
 
 
 class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
@@ -170,19 +138,19 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         disabled_optimizers: Iterable[str] | None = None,
         read_config_from_model: bool | None = None,
     ) -> None:
-        _one_of("hint", hint, ("latency", "throughput"))
-        _one_of("overflow", overflow, ("block", "raise", "drop_oldest", "drop_newest"))
+        one_of("hint", hint, ("latency", "throughput"))
+        one_of("overflow", overflow, ("block", "raise", "drop_oldest", "drop_newest"))
         if on_missing_provider is not None:
-            _one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
+            one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
         if on_drop is not None and not callable(on_drop):
             raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
         if batching is not None and not isinstance(batching, Batching):
             raise TypeError(f"batching: expected headway.Batching, got {type(batching).__name__}")
-        _one_of("isolation", isolation, ("thread", "process"))
+        one_of("isolation", isolation, ("thread", "process"))
         own = dict(engine_options or {})
-        apart = _isolation(isolation, retries, own)
-        options = _options_of(sess_options)
-        workers = _at_least_one("workers", workers)
+        apart = isolation_of(isolation, retries, own)
+        options = options_of(sess_options)
+        workers = at_least_one("workers", workers)
         budget = _core.thread_budget()
         spin = spin_seconds(wait, _core.usable_cores())
         lanes = plan(hint, workers, budget, options.intra_op_num_threads, shared=apart is None)
@@ -203,8 +171,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             disabled_optimizers,
             bool(read_config_from_model),
         )
-        queue_depth = _at_least_one("queue_depth", queue_depth)
-        delivery_depth = _at_least_one("delivery_depth", delivery_depth)
+        queue_depth = at_least_one("queue_depth", queue_depth)
+        delivery_depth = at_least_one("delivery_depth", delivery_depth)
         asked = Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None, hint)
         loaded = load(asked, apart)
         lanes = loaded.plan or lanes
