@@ -35,6 +35,7 @@ mod load_python;
 mod load_rknn;
 mod model;
 mod once;
+mod opening;
 mod options;
 mod ortvalue;
 mod out;

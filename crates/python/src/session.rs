@@ -4,8 +4,6 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use headway_core::batch::Limits;
-use headway_core::error::Error;
-use headway_core::runtime::Shared;
 use headway_core::state::{Config, FlowConfig, Manner};
 use headway_core::timer;
 use pyo3::exceptions::PyValueError;
@@ -16,17 +14,17 @@ use crate::array::How;
 use crate::batching;
 use crate::binding::IoBinding;
 use crate::callback::{self, Callback};
-use crate::core::{Core, Kind, Settings};
+use crate::core::{Core, Settings};
 use crate::errors::Voice;
-use crate::feeds::FeedNames;
 use crate::flows::{self, Flow};
 use crate::future::InferenceFuture;
 use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::Inside;
 use crate::model::Model;
+use crate::opening;
 use crate::out::Out;
 use crate::placement;
-use crate::pyfeed::{Lane, PyNames};
+use crate::pyfeed::Lane;
 use crate::submit::{Call, CallOptions, Deadline};
 use crate::{describe, errors, life, run, submit, wait};
 
@@ -92,9 +90,7 @@ impl Session {
     ) -> PyResult<()> {
         let _inside = life::inside(py);
         life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
-        let flow = FlowConfig { queue_depth, overflow: flows::overflow(overflow)? };
         let spin = Deadline::seconds(spin)?;
-        let tell_drops = on_drop.is_some();
         if batching.is_some() && model.python.is_some() {
             return Err(PyValueError::new_err("batching: a Python engine does not batch"));
         }
@@ -110,26 +106,17 @@ impl Session {
         let config = Config {
             workers,
             caller_lanes,
-            flow,
+            flow: FlowConfig { queue_depth, overflow: flows::overflow(overflow)? },
             delivery_depth,
             ordered,
             serial,
-            tell_drops,
+            tell_drops: on_drop.is_some(),
             max_batch: 1,
             batching: limits.transpose()?,
             spin,
             placement,
             run_timeout,
         };
-        let engine = model.take().ok_or_else(|| PyValueError::new_err("another session has this model"))?;
-        let names = FeedNames::new(py, &model.info);
-        let kind = match model.python {
-            Some(face) => Kind::Python(PyNames::new(names, face)),
-            None => Kind::Native(names),
-        };
-        if let Some(axes) = &batch_axes {
-            engine.batch(axes).map_err(|error| PyValueError::new_err(error.message))?;
-        }
         let settings = Settings {
             copy_inputs,
             timeout: timeout.map(Deadline::seconds).transpose()?,
@@ -140,16 +127,7 @@ impl Session {
             watched: run_timeout.is_some(),
         };
         let voice = Voice { engine: model.name, runtime: ez_rknn };
-        let raise = |error: Error| errors::raise(py, &error, voice);
-        let shared = Shared::new(config, Some(engine), model.clock()).map_err(raise)?;
-        if let Some(clock) = &model.clock {
-            clock.get().adopt(&shared);
-        }
-        let core =
-            Core::new(shared, kind, model.info.clone(), voice, settings, model.run_options).map_err(raise)?;
-        if tell_drops {
-            callback::start_delivery(py, &core)?;
-        }
+        let core = opening::core(py, model, config, settings, voice)?;
         self.core.set(core).map_err(|_| PyValueError::new_err("the session is open already"))
     }
 
