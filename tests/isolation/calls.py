@@ -103,3 +103,13 @@ class Names:
     def method(self, feed: dict[str, Any]) -> list[Any]:
         """Bound to an object of this process."""
         return [feed["x"]]
+
+
+def doubling(feed: dict[str, Any]) -> dict[str, Any]:
+    """Twice `x` and its rows' sums; a first number of -1 fails, one of 1e6 takes a while."""
+    first = float(feed["x"][0, 0])
+    if first == -1.0:
+        raise ValueError("ill")
+    if first == 1e6:
+        threading.Event().wait(5)
+    return {"y": feed["x"] * 2, "sum": feed["x"].sum(1)}
