@@ -288,12 +288,12 @@ LOADING = (
         "Callables as models",
         "the message says what may be a model here, functions too",
         {
-            "bytearray": "TypeError: expected a path, bytes or a callable, got bytearray",
-            "memoryview of a model": "TypeError: expected a path, bytes or a callable, got memoryview",
-            "ModelProto": "TypeError: expected a path, bytes or a callable, got ModelProto",
-            "model is a number": "TypeError: expected a path, bytes or a callable, got int",
-            "model is None": "TypeError: expected a path, bytes or a callable, got NoneType",
-            "model is a list": "TypeError: expected a path, bytes or a callable, got list",
+            "bytearray": "TypeError: expected a path, bytes, a callable or a headway.Engine, got bytearray",
+            "memoryview of a model": "TypeError: expected a path, bytes, a callable or a headway.Engine, got memoryview",
+            "ModelProto": "TypeError: expected a path, bytes, a callable or a headway.Engine, got ModelProto",
+            "model is a number": "TypeError: expected a path, bytes, a callable or a headway.Engine, got int",
+            "model is None": "TypeError: expected a path, bytes, a callable or a headway.Engine, got NoneType",
+            "model is a list": "TypeError: expected a path, bytes, a callable or a headway.Engine, got list",
         },
     ),
     Deviation(

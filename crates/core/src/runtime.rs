@@ -98,6 +98,7 @@ impl Shared {
         let now = self.clock.now();
         let mut fx = Effects::default();
         let mut state = lock(&self.state);
+        let now = state.no_earlier(now);
         let result = transition(&mut state, now, &mut fx);
         self.publish(&mut state, &mut fx);
         drop(state);

@@ -78,7 +78,8 @@ impl Shared {
         let mut state = lock(&self.state);
         loop {
             let mut fx = Effects::default();
-            let turn = state.turn(lane, true, self.clock.now(), &mut fx);
+            let now = state.no_earlier(self.clock.now());
+            let turn = state.turn(lane, true, now, &mut fx);
             self.publish(&mut state, &mut fx);
             match turn {
                 Turn::Park if fx.is_idle() => break,

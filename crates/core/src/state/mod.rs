@@ -13,6 +13,7 @@ mod flow;
 mod join;
 mod lane;
 mod place;
+mod time;
 mod watch;
 
 use std::collections::{HashMap, VecDeque};
@@ -264,6 +265,8 @@ pub(crate) struct State {
     armed: Vec<Time>,
     /// Dynamic batching, where the session has it.
     pub(crate) batcher: Option<Box<Batcher>>,
+    /// The time of the last transition.
+    latest: Time,
     next_ticket: Ticket,
     next_id: u64,
     /// Requests that closing has cancelled.
@@ -308,6 +311,7 @@ impl State {
             deadlines: Deadlines::default(),
             armed: Vec::new(),
             batcher: config.batching.map(|limits| Box::new(Batcher::new(limits))),
+            latest: Time::ZERO,
             next_ticket: 0,
             next_id: 0,
             callers: 0,
@@ -357,23 +361,6 @@ impl State {
     pub(crate) fn sign(&self) -> Sign {
         let alone = self.leads == 1 && self.entries.len() - self.free.len() == 1;
         Sign::new(self.led, self.waiting(), alone && self.running() == 0)
-    }
-
-    fn rearm(&mut self, fx: &mut Effects) {
-        if let Some(at) = self.next_alarm()
-            && let Some(untold) = fx.arm.replace(at)
-        {
-            self.armed.retain(|other| *other != untold);
-        }
-    }
-
-    /// When the timer has to look, unless it looks before that anyway.
-    fn next_alarm(&mut self) -> Option<Time> {
-        let window = self.batcher.as_ref().and_then(|batcher| batcher.window);
-        let due = self.deadlines.next().into_iter().chain(window).min();
-        let at = due.filter(|at| self.armed.last().is_none_or(|armed| at < armed))?;
-        self.armed.push(at);
-        Some(at)
     }
 
     /// Requests that wait, in every flow.
