@@ -53,8 +53,8 @@ def make_provider_options(**options: Any) -> RknnProviderOptions:
         pin: Request ``i`` runs on core ``schedule[i % len(schedule)]``, even while another core is free. Default False.
         tp_mode: Cores that work on each request together: ``"auto"``, ``"all"``, ``"0"``, ``"0,1"``, ...
         enable_pacing: Hold submitters back to the rate of the lanes. Default False.
-        disable_dup_context, custom_op_path, custom_op_paths, custom_op_default_path,
-            load_custom_ops_from_default_path, zero_copy_layout: NPU only, as in the original.
+        disable_dup_context, custom_op_path, custom_op_paths: NPU only, as in the original.
+        custom_op_default_path, load_custom_ops_from_default_path, zero_copy_layout: Only their defaults.
 
     Raises:
         RuntimeError: There is no such option, or not with this value.

@@ -205,11 +205,24 @@ def _plain(run_options: Any) -> Any:
 
 
 def _on_npu(options: EzOptions, weights: headway.InferenceSession | None) -> dict[str, Any]:
-    """The same in the words of the rknn engine."""
+    """The same in the words of the rknn engine.
+
+    Raises:
+        OptionError: An option that it does not have was set.
+    """
+    if options.zero_copy_layout != "nhwc":
+        raise OptionError(
+            "provider option 'zero_copy_layout': not offered; lanes choose the layout of their own memory"
+        )
+    if options.custom_op_default_path:
+        raise OptionError(
+            "provider option 'custom_op_default_path': not offered; name the files in 'custom_op_paths'"
+        )
     own: dict[str, Any] = {
         "layout": options.layout,
         "threads_per_core": options.threads_per_core,
         "custom_ops": list(options.custom_op_paths),
+        "dup_context": not options.disable_dup_context,
     }
     if options.schedule is not None:
         own["schedule"], own["pin"] = list(options.schedule), options.pin
