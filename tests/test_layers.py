@@ -140,6 +140,13 @@ def test_crates_stand_on_each_other_in_order() -> None:
     assert "#![forbid(unsafe_code)]" in (CORE / "src" / "lib.rs").read_text(encoding="utf-8")
 
 
+def test_no_cell_of_pyo3() -> None:
+    # They lock first and wait for the GIL then: a fork in between leaves the child's cell locked for ever.
+    for file in (ROOT / "crates" / "python" / "src").rglob("*.rs"):
+        found = re.findall(r"PyOnceLock|\bintern!|pyo3::import_exception", file.read_text(encoding="utf-8"))
+        assert not found, f"{file}: use `once::cached`"
+
+
 def test_import_headway_leaves_the_onnxruntime_package_alone() -> None:
     program = "import sys, headway; sys.exit('onnxruntime' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

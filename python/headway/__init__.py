@@ -244,4 +244,8 @@ def _version() -> str:
 # After the program's own threads are joined, before the interpreter is taken down (see ARCHITECTURE.md, "Exit").
 _atexit.register(_core._exit)
 if hasattr(_os, "register_at_fork"):
-    _os.register_at_fork(after_in_child=_core._forked)
+    _os.register_at_fork(
+        before=_core._forking,
+        after_in_parent=lambda: _core._forked(False),
+        after_in_child=lambda: _core._forked(True),
+    )

@@ -1034,8 +1034,8 @@ def available_providers(candidates: Sequence[str]) -> list[str]:
         LoadError: No library can be loaded; names every path tried.
     """
 
-def onnxruntime_version(candidates: Sequence[str]) -> tuple[str, os.PathLike[str]]:
-    """Version and path of the onnxruntime library at hand.
+def onnxruntime_version(candidates: Sequence[str]) -> str:
+    """Version of the onnxruntime library at hand.
 
     Raises:
         LoadError: No library can be loaded; names every path tried.
@@ -1084,5 +1084,8 @@ def usable_cores() -> int:
 def _exit() -> None:
     """The ``atexit`` hook: cancel, terminate, deliver, join; then wait until every thread is back in Python."""
 
-def _forked() -> None:
-    """To be called in a forked child: what the parent made is left alone."""
+def _forking() -> None:
+    """To be called before a fork: takes the locks that the child will need."""
+
+def _forked(child: bool) -> None:
+    """To be called after a fork in both processes; in the child, what the parent made is left alone."""

@@ -87,7 +87,7 @@ def get_device() -> str:
 
 def get_version_string() -> str:
     """The installed onnxruntime library's version."""
-    return _core.onnxruntime_version(_candidates())[0]
+    return _core.onnxruntime_version(_candidates())
 
 
 def get_build_info() -> str:

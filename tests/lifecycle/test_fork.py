@@ -213,6 +213,55 @@ print("fine")
     assert script(body, timeout=50) == (0, "fine\n", "")
 
 
+def test_forked_by_another_thread_while_the_first_call_imports(script: Script) -> None:
+    # What a call looks up once is looked up by Python code, and another thread may fork in the middle of it.
+    body = (
+        CHILD
+        + """
+import builtins
+real, forked = builtins.__import__, []
+def body():
+    with headway.InferenceSession(load("tiny"), workers=1) as mine:
+        assert mine.submit(X).result()[0].tolist() == (2 * X).tolist()
+        assert mine.run(None, {"x": X.astype(">f4").astype("<f4")})[0].tolist() == (2 * X).tolist()
+def importing(name, *rest):
+    if name not in forked:
+        forked.append(name)
+        spawn(in_child, body).join()
+    return real(name, *rest)
+with headway.InferenceSession(load("tiny"), workers=1) as session:
+    builtins.__import__ = importing
+    session.submit(X).result()
+    session.run(None, X)
+    builtins.__import__ = real
+print("fine")
+"""
+    )
+    assert script(body, timeout=50) == (0, "fine\n", "")
+
+
+def test_forked_while_another_thread_loads(script: Script) -> None:
+    body = (
+        CHILD
+        + """
+started = threading.Barrier(3)
+def first():
+    started.wait()
+    with headway.InferenceSession(load("tiny"), workers=1) as session:
+        session.run(None, X)
+def body():
+    with headway.InferenceSession(load("tiny"), workers=1) as mine:
+        assert mine.submit(X).result()[0].tolist() == (2 * X).tolist()
+threads = [spawn(first) for _ in range(2)]
+started.wait()
+while any(thread.is_alive() for thread in threads):
+    in_child(body)
+print("fine")
+"""
+    )
+    assert script(body, timeout=50) == (0, "fine\n", "")
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(method: str, script: Script) -> None:
     body = """

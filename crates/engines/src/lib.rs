@@ -10,11 +10,13 @@
 //! - [`openvino`]: OpenVINO through its C functions, one infer request a lane.
 //! - `isolated`: any engine, each lane in a process of its own; requests travel through shared memory (Linux).
 //! - [`rknn`]: Rockchip's NPUs through `librknnrt.so`.
+//! - [`fork`]: the locks that a fork must not catch.
 //! - [`fake`]: an engine without a model, steered by hand; for tests and measurements.
 //!
 //! Every engine is a `headway_core::engine::Engine`: the flow knows nothing else of it.
 
 pub mod fake;
+pub mod fork;
 #[cfg(target_os = "linux")]
 pub mod isolated;
 mod library;

@@ -27,10 +27,10 @@ pub(crate) fn available_providers(py: Python<'_>, candidates: Vec<PathBuf>) -> P
     on_library(py, candidates, Runtime::available_providers)
 }
 
-/// The version and path of the onnxruntime library at hand.
+/// The version of the onnxruntime library at hand.
 #[pyfunction]
-pub(crate) fn onnxruntime_version(py: Python<'_>, candidates: Vec<PathBuf>) -> PyResult<(String, PathBuf)> {
-    on_library(py, candidates, |runtime| Ok((runtime.version().to_owned(), runtime.path().to_owned())))
+pub(crate) fn onnxruntime_version(py: Python<'_>, candidates: Vec<PathBuf>) -> PyResult<String> {
+    on_library(py, candidates, |runtime| Ok(runtime.version().to_owned()))
 }
 
 /// How the onnxruntime library at hand was built.

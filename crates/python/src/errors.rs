@@ -1,15 +1,16 @@
 //! Errors of the core become exceptions of Headway's tree.
 
+use std::sync::OnceLock;
+
 use headway_core::error::{Error, ErrorKind};
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::errors_in::DoorError;
 use crate::graveyard::PyOwner;
 use crate::once::cached;
 
-static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static MAKE: OnceLock<Py<PyAny>> = OnceLock::new();
 
 /// In whose words errors are raised.
 #[derive(Clone, Copy)]

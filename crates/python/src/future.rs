@@ -8,7 +8,7 @@ use headway_core::slot::{Milestone, Seen, SlotRef};
 use pyo3::exceptions::{PyBaseException, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::{OnceLockExt, PyOnceLock};
+use pyo3::sync::OnceLockExt;
 use pyo3::types::PyWeakrefMethods;
 use pyo3::types::{PyList, PyWeakrefReference};
 
@@ -276,7 +276,7 @@ impl InferenceFuture {
     }
 
     fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        static AWAIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static AWAIT: OnceLock<Py<PyAny>> = OnceLock::new();
         let py = slf.py();
         let _inside = life::inside(py);
         let wait =

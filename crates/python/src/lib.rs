@@ -60,6 +60,13 @@ use pyo3::prelude::*;
 // only while no other thread runs Python code, and nothing here has been run without a GIL.
 #[pymodule(gil_used = true)]
 mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::once::fill_foreign_cells(module.py())
+    }
+
     #[pymodule_export]
     use crate::bell::Bell;
     #[pymodule_export]
@@ -82,7 +89,7 @@ mod _core {
     #[pymodule_export]
     use crate::isolated::{lane_processes, load_isolated};
     #[pymodule_export]
-    use crate::life::{exit, forked, usable_cores};
+    use crate::life::{exit, forked, forking, usable_cores};
     #[pymodule_export]
     use crate::load_openvino::{load_openvino, openvino_devices, openvino_profile};
     #[pymodule_export]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use headway_core::error::{Error, ErrorKind};
 use headway_core::timer;
+use headway_engines::fork;
 use pyo3::prelude::*;
 
 use crate::core::Core;
@@ -30,6 +31,8 @@ static INSIDE: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// The thread that ends the interpreter; it alone may go on after the hook (in older `atexit` handlers).
     static LAST: Cell<bool> = const { Cell::new(false) };
+    /// The locks that this thread holds while it forks.
+    static FORKING: Cell<Option<fork::Held>> = const { Cell::new(None) };
 }
 
 /// How long the exit hook waits in all for engines, callbacks and threads.
@@ -172,12 +175,24 @@ fn come_out(until: Instant) -> bool {
     true
 }
 
-/// To be called in a forked child: what the parent made is not touched here.
+/// To be called before a fork: takes the locks that the child will need, so that no other thread has them then.
+#[pyfunction]
+#[pyo3(name = "_forking")]
+pub(crate) fn forking() {
+    // Attached: who holds one of these never waits for the GIL.
+    FORKING.set(Some(fork::hold_locks()));
+}
+
+/// To be called after a fork, in the parent (`child` is false) and in the child: what the parent made is not touched
+/// there.
 #[pyfunction]
 #[pyo3(name = "_forked")]
-pub(crate) fn forked() {
-    timer::forked();
-    INSIDE.store(0, Ordering::SeqCst);
+pub(crate) fn forked(child: bool) {
+    FORKING.take();
+    if child {
+        timer::forked();
+        INSIDE.store(0, Ordering::SeqCst);
+    }
 }
 
 /// Cores that this process may use: affinity and cgroup quota, at least 1.

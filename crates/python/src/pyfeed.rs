@@ -1,6 +1,6 @@
 //! Feeds and answers of Python engines: they stay Python objects all the way.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use headway_core::engine::{Job, NodeInfo, ValueType};
 use headway_core::error::{Error, ErrorKind};
@@ -8,7 +8,6 @@ use headway_core::request::{Inputs, Wanted};
 use headway_core::value::{Value, Values};
 use headway_core::work::Work;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 
 use crate::array::{How, to_python};
@@ -34,7 +33,7 @@ impl PyNames {
 }
 
 fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    static MODULE: OnceLock<Py<PyModule>> = OnceLock::new();
     let module = cached(py, &MODULE, || Ok(py.import("headway._pyfeed")?.unbind()))?;
     module.bind(py).getattr(name)
 }

@@ -1,11 +1,10 @@
 //! Sparse tensors: between arrays and the flow's values. `headway._sparse.SparseTensor` is their face in Python.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use headway_core::value::{DType, Dims, Tensor, Value};
 use headway_engines::ort::{Composite, SparseIndices, SparseTensor};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::array::{self, Alloc};
 use crate::errors_in::{DoorError, misuse};
@@ -21,7 +20,7 @@ const BLOCK_SPARSE: i32 = 4;
 pub(crate) type Parts = (i32, String, Vec<i64>, Py<PyAny>, Vec<Py<PyAny>>);
 
 fn class(py: Python<'_>) -> PyResult<&'static Py<PyAny>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static CLASS: OnceLock<Py<PyAny>> = OnceLock::new();
     cached(py, &CLASS, || Ok(py.import("headway._sparse")?.getattr("SparseTensor")?.unbind()))
 }
 

@@ -1,15 +1,14 @@
 //! Waiting for one's own request, detached, with an eye on signals.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use headway_core::runtime::Waiting;
 use headway_core::slot::{Milestone, Seen, SlotRef};
 use headway_core::timer;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use crate::core::{Core, Kind};
 use crate::life::away;
@@ -55,11 +54,11 @@ pub(crate) fn delivers(core: &Core) -> bool {
 
 /// True on a thread whose event loop is running: it must never wait for room.
 pub(crate) fn in_event_loop(py: Python<'_>) -> bool {
-    static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let ask = match RUNNING.get(py) {
+    static RUNNING: OnceLock<Py<PyAny>> = OnceLock::new();
+    let ask = match RUNNING.get() {
         Some(ask) => ask,
         None => match asyncio(py).and_then(|module| module.getattr("_get_running_loop").ok()) {
-            Some(ask) => RUNNING.get_or_init(py, || ask.unbind()),
+            Some(ask) => RUNNING.get_or_init(|| ask.unbind()),
             None => return false,
         },
     };
@@ -69,9 +68,11 @@ pub(crate) fn in_event_loop(py: Python<'_>) -> bool {
 /// asyncio, if the program has imported it. Without it there is no loop to freeze, and importing it takes
 /// longer than most models.
 fn asyncio(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    static MODULES: OnceLock<Py<PyDict>> = OnceLock::new();
     let find = || Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind());
-    cached(py, &MODULES, find).ok()?.bind(py).get_item(intern!(py, "_asyncio")).ok().flatten()
+    static NAME: OnceLock<Py<PyString>> = OnceLock::new();
+    let name = cached(py, &NAME, || Ok(PyString::intern(py, "_asyncio").unbind())).ok()?;
+    cached(py, &MODULES, find).ok()?.bind(py).get_item(name).ok().flatten()
 }
 
 /// The main thread runs requests itself only when they are known to be quick, or Ctrl-C would wait for them.

@@ -21,4 +21,5 @@ mod types;
 pub use self::engine::{LoadOptions, OpenVinoEngine};
 pub use self::model::ModelSource;
 pub use self::profile::NodeTiming;
+pub(crate) use self::runtime::hold_loading;
 pub use self::runtime::{LIBRARY_VARIABLE, Runtime};

@@ -1,5 +1,6 @@
 //! The one OpenVINO of this process: library, functions, core.
 
+use std::any::Any;
 use std::ffi::{CStr, c_char};
 use std::path::PathBuf;
 use std::ptr;
@@ -41,6 +42,11 @@ unsafe impl Sync for Runtime {}
 
 static LOADED: OnceLock<Runtime> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
+
+/// Keeps a fork from catching this lock; see [`crate::fork`].
+pub(crate) fn hold_loading() -> impl Any {
+    LOADING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Runtime {
     /// The process's runtime, loaded now if it is not yet.

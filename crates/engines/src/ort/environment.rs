@@ -1,5 +1,6 @@
 //! The process's one environment: made on first need, with the thread pool that its sessions may share.
 
+use std::any::Any;
 use std::ffi::CStr;
 use std::path::Path;
 use std::ptr;
@@ -28,6 +29,11 @@ static MADE: OnceLock<Environment> = OnceLock::new();
 
 fn wishes() -> MutexGuard<'static, Wishes> {
     WISHES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps a fork from catching this lock; see [`crate::fork`].
+pub(crate) fn hold_wishes() -> impl Any {
+    wishes()
 }
 
 /// The engine's environment. Never released: its threads and allocator outlive every session.

@@ -1,5 +1,6 @@
 //! What the engine logs: kept in a bounded ring until somebody asks. Nothing prints.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,11 @@ static WAITING: AtomicBool = AtomicBool::new(false);
 
 fn ring() -> MutexGuard<'static, Ring> {
     RING.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Keeps a fork from catching this lock; see [`crate::fork`].
+pub(crate) fn hold_log() -> impl Any {
+    ring()
 }
 
 /// True when [`drain_log`] would give something. One atomic read: cheap enough for every call.

@@ -1,9 +1,10 @@
 //! The one ONNX Runtime of this process: library and table.
 
+use std::any::Any;
 use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use headway_core::error::{Error, ErrorKind};
 
@@ -45,6 +46,11 @@ unsafe impl Sync for Runtime {}
 static LOADED: OnceLock<Runtime> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
 
+/// Keeps a fork from catching this lock; see [`crate::fork`].
+pub(crate) fn hold_loading() -> impl Any {
+    LOADING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Runtime {
     /// The process's runtime, if it has been loaded.
     pub fn loaded() -> Option<&'static Runtime> {
@@ -59,7 +65,7 @@ impl Runtime {
         let variable =
             || std::env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         let explicit = source.explicit.clone().or_else(variable);
-        let _loading = LOADING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _loading = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = LOADED.get() {
             return runtime.unless_other(explicit.as_deref());
         }

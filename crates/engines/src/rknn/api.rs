@@ -1,5 +1,6 @@
 //! The runtime's functions, found by name.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,11 @@ fn text(symbol: &[u8]) -> String {
 
 /// Runtimes by file: each is opened once and never unloaded.
 static LOADED: Mutex<Option<HashMap<PathBuf, &'static Api>>> = Mutex::new(None);
+
+/// Keeps a fork from catching this lock; see [`crate::fork`].
+pub(crate) fn hold_loading() -> impl Any {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Where Linux distributions and Rockchip's images put the runtime.
 fn usual_places() -> Vec<PathBuf> {

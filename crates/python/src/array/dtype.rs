@@ -1,13 +1,13 @@
 //! Element types: numpy's and `ml_dtypes`' against the model's.
 
 use std::ffi::{c_int, c_long};
+use std::sync::OnceLock;
 
 use headway_core::error::{Error, ErrorKind};
 use headway_core::value::DType;
 use numpy::npyffi::{NPY_TYPES, PY_ARRAY_API, PyArray_Descr};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt};
 
 use super::view::ArrayView;
@@ -106,17 +106,16 @@ type Extensions = Vec<(Py<PyAny>, DType)>;
 /// The scalar types of `ml_dtypes`, once the program has imported it. The references are kept for good,
 /// so that an address stays the name of its type.
 fn loaded_extensions(py: Python<'_>) -> Option<&'static Extensions> {
-    static LOADED: PyOnceLock<Extensions> = PyOnceLock::new();
-    if let Some(known) = LOADED.get(py) {
+    static LOADED: OnceLock<Extensions> = OnceLock::new();
+    if let Some(known) = LOADED.get() {
         return Some(known);
     }
     let modules = py.import("sys").ok()?.getattr("modules").ok()?.cast_into::<PyDict>().ok()?;
     let module = modules.get_item("ml_dtypes").ok().flatten()?;
-    Some(LOADED.get_or_init(py, || {
-        // An older ml_dtypes lacks some; then no array can be of that type.
-        let class = |dtype| module.getattr(numpy_name(dtype)).ok().map(Bound::unbind);
-        EXTENSIONS.iter().filter_map(|&dtype| Some((class(dtype)?, dtype))).collect()
-    }))
+    // An older ml_dtypes lacks some; then no array can be of that type.
+    let class = |dtype| module.getattr(numpy_name(dtype)).ok().map(Bound::unbind);
+    let classes = || Ok(EXTENSIONS.iter().filter_map(|&dtype| Some((class(dtype)?, dtype))).collect());
+    cached(py, &LOADED, classes).ok()
 }
 
 /// True when the program has imported the `ml_dtypes` type.
@@ -167,7 +166,7 @@ pub(super) fn new_descr(py: Python<'_>, dtype: DType) -> Result<*mut PyArray_Des
 
 /// The dtype object of an `ml_dtypes` type. Making one is what needs the package.
 fn extension_descr(py: Python<'_>, dtype: DType) -> Result<&'static Py<PyAny>, DoorError> {
-    static MADE: [PyOnceLock<Py<PyAny>>; EXTENSIONS.len()] = [const { PyOnceLock::new() }; EXTENSIONS.len()];
+    static MADE: [OnceLock<Py<PyAny>>; EXTENSIONS.len()] = [const { OnceLock::new() }; EXTENSIONS.len()];
     let index = EXTENSIONS.iter().position(|&known| known == dtype).unwrap_or(0);
     let make = || {
         let class = py.import("ml_dtypes")?.getattr(numpy_name(dtype))?;

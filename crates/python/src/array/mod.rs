@@ -25,4 +25,4 @@ pub(crate) use input::{Wanted, copy_of, element_of, read_any, read_input};
 pub(crate) use memory::{Alloc, How};
 pub(crate) use out::{check_out, given};
 pub(crate) use output::{shared, to_python};
-pub(crate) use view::is_array;
+pub(crate) use view::{is_array, load_numpy};

@@ -138,3 +138,15 @@ impl<'a, 'py> ArrayView<'a, 'py> {
 pub(crate) fn is_array(object: &Bound<'_, PyAny>) -> bool {
     ArrayView::of(object).is_some()
 }
+
+/// Looks NumPy's C functions up, which every other use here takes from the cell that this fills.
+///
+/// # Errors
+/// `ImportError` when NumPy cannot be imported.
+pub(crate) fn load_numpy(py: Python<'_>) -> PyResult<()> {
+    // rust-numpy panics where the import fails.
+    py.import("numpy")?;
+    // SAFETY: a plain read of a table; `PyArray_Type` is in it since the first NumPy.
+    let _ = unsafe { get_type_object(py, NpyTypes::PyArray_Type) };
+    Ok(())
+}
