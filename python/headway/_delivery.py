@@ -55,6 +55,10 @@ def deliver(deliveries: Deliveries) -> None:
         callback = args = None
 
 
+#: How often a Run is looked at by a loop that cannot watch a descriptor, in seconds.
+POLL = 0.002
+
+
 class LoopBell:
     """One event loop's bell: a whole batch of endings wakes the loop once."""
 
@@ -182,6 +186,20 @@ async def _told(future: InferenceFuture) -> None:
     await waiter
 
 
+def ended_with(future: InferenceFuture, error: BaseException) -> bool:
+    """True when ``error``, which ``future.result()`` has just raised, is how the request ended.
+
+    A signal's handler may raise anything at all while a main thread waits; the request then goes on.
+    """
+    if not future.done():
+        return False
+    if future.cancelled():
+        from concurrent.futures import CancelledError
+
+        return isinstance(error, CancelledError)
+    return future.exception() is error
+
+
 async def await_future(future: InferenceFuture) -> list[Any]:
     """The outputs of a request. Cancelling the awaiting task cancels the request."""
     try:
@@ -209,14 +227,14 @@ async def await_output(flow: Flow) -> Pulled:
     """The next output of a Run's flow. Raises EndOfStream at the end."""
     bell = _bell_of(_running_loop())
     while True:
-        if bell is None:
-            import asyncio
-
-            try:
-                return await asyncio.to_thread(flow.pull, 0.05)
-            except TimeoutError:
-                continue
         try:
             return flow.pull(0)
         except TimeoutError:
+            pass
+        if bell is not None:
             await bell.wait_output(flow)
+        else:
+            from asyncio import sleep
+
+            # Not `pull` on a thread: when the task is cancelled, what that takes is lost.
+            await sleep(POLL)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+from headway._arguments import names_of
 from headway._errors import Dropped, EndOfStream, QueueFull, SessionClosed
 from headway._metrics import Timing
 from headway._options import Overflow
@@ -83,7 +84,7 @@ class Run:
         timeout: float | None,
     ) -> None:
         self._session = session
-        self._outputs = list(output_names) if output_names else [node.name for node in session.get_outputs()]
+        self._outputs = names_of(output_names) or [node.name for node in session.get_outputs()]
         self._timeout = timeout
         self._flow = session._open_flow(bounds.queue_depth, bounds.overflow)
         self._frame_ids = itertools.count()

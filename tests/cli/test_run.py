@@ -16,7 +16,7 @@ import headway.cli
 
 from .conftest import RAW, Headway, paint, write_model
 
-VIAS = ["stream", "callback", "future", "asyncio"]
+VIAS = ["stream", "callback", "future", "asyncio", "pipeline", "pushpull"]
 
 
 def test_classifies_files_and_folders_in_order(
@@ -304,4 +304,5 @@ def test_ctrl_c_tells_the_tally_so_far(model: Path, tmp_path: Path, via: str) ->
         assert process.stderr.read() == ""
     counts = {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", tally)}
     assert 0 < counts["pulled"] < 5000
+    assert min(counts.values()) == counts["dropped"] == counts["failed"] == 0
     assert counts.pop("pushed") == sum(counts.values())

@@ -117,6 +117,34 @@ def test_runs_beside_each_other_do_not_mix(fake: Make) -> None:
     assert assert_conserved(session).done == 800
 
 
+class Unwatching(asyncio.SelectorEventLoop):
+    """A loop that cannot watch a descriptor, as the Windows proactor loop."""
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
+        # Its own wake-up pipe is a socket.
+        if isinstance(fd, int):
+            raise NotImplementedError
+        return super().add_reader(fd, callback, *args)
+
+
+def test_pulls_that_give_up_on_a_loop_that_cannot_watch(fake: Make) -> None:
+    session, engine = fake()
+
+    async def main() -> list[int]:
+        run = session.open(queue_depth=8)
+        for place in range(5):
+            run.push(X + place)
+        for _ in range(20):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(run.apull(), 0.0001)
+        engine.open()
+        run.close_input()
+        return [number(sample) async for sample in run]
+
+    with asyncio.Runner(loop_factory=Unwatching) as runner:
+        assert runner.run(main()) == [0, 1, 2, 3, 4]
+
+
 def test_async_iteration_and_pulls_that_give_up(fake: Make) -> None:
     session, engine = fake()
 

@@ -130,7 +130,9 @@ def classify(
         VIAS[via](session, source, partial(_deliver, scores=scores, report=report), window)
     finally:
         pool.shutdown(cancel_futures=True)
-        report.tally.dropped += sum(session.stats().dropped.values())
+        # Answers that an interruption left unpulled have no outcome here: they count as cancelled.
+        dropped = session.stats().dropped
+        report.tally.dropped += sum(count for why, count in dropped.items() if why != "unpulled")
 
 
 def _counted(source: Iterator[Future[Item]], report: Report) -> Iterator[Future[Item]]:
