@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from headway._options import SessionOptions
@@ -20,20 +19,6 @@ def at_least_one(name: str, value: int | None) -> int | None:
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
-
-
-def names_of(output_names: Iterable[str] | None) -> Any:
-    """Output names that every request of a call can read: a generator would give them to the first one only.
-
-    What is no collection of names stays what it is; the session says so when a request is read.
-    """
-    if output_names is None or isinstance(output_names, str | bytes):
-        return output_names
-    try:
-        names = iter(output_names)
-    except TypeError:
-        return output_names
-    return list(names)
 
 
 def isolation_of(isolation: str, retries: int, engine_options: dict[str, Any]) -> Isolation | None:

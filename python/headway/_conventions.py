@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, S
 from typing import TYPE_CHECKING, Any
 
 from headway import _core
-from headway._arguments import names_of
+from headway._nodes import names_of
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -235,7 +235,9 @@ class Conventions(_core.Session):
         feeds = split(input_feed, self.get_inputs(), max(self._workers, _core.usable_cores()))
         parts = run_list(feeds, self._list_submit(wanted, call), timeout, ahead)
         nodes = {node.name: node for node in self.get_outputs()}
-        return join(parts, [batch_size(feed) for feed in feeds], [nodes.get(name) for name in wanted or nodes])
+        return join(
+            parts, [batch_size(feed) for feed in feeds], [nodes.get(name) for name in wanted or nodes]
+        )
 
     # ---- push / pull -------------------------------------------------------------------------------------------
 

@@ -186,20 +186,6 @@ async def _told(future: InferenceFuture) -> None:
     await waiter
 
 
-def ended_with(future: InferenceFuture, error: BaseException) -> bool:
-    """True when ``error``, which ``future.result()`` has just raised, is how the request ended.
-
-    A signal's handler may raise anything at all while a main thread waits; the request then goes on.
-    """
-    if not future.done():
-        return False
-    if future.cancelled():
-        from concurrent.futures import CancelledError
-
-        return isinstance(error, CancelledError)
-    return future.exception() is error
-
-
 async def await_future(future: InferenceFuture) -> list[Any]:
     """The outputs of a request. Cancelling the awaiting task cancels the request."""
     try:

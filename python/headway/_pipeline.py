@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from headway._delivery import ended_with
+from headway._waiting import ended_with
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from headway._delivery import ended_with
 from headway._errors import Dropped, SessionClosed
-from headway._waiting import Waiter
+from headway._waiting import Waiter, ended_with
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from headway._arguments import names_of
 from headway._errors import Dropped, EndOfStream, QueueFull, SessionClosed
 from headway._metrics import Timing
+from headway._nodes import names_of
 from headway._options import Overflow
 from headway._record import Record
 from headway._sample import Pulled, Sample

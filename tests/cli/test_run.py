@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
 import headway.cli
+from headway.cli import _via
 
+from ..support import until
 from .conftest import RAW, Headway, paint, write_model
 
 VIAS = ["stream", "callback", "future", "asyncio", "pipeline", "pushpull"]
@@ -286,6 +289,24 @@ def test_version() -> None:
     command = [sys.executable, "-m", "headway", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and re.fullmatch(r"headway \d+\.\d+\S*\n", done.stdout)
+
+
+def test_answers_that_were_not_pulled_count_as_cancelled(
+    headway_cli: Headway, model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    via = _via.VIAS["pushpull"]
+
+    def interrupted(session: headway.InferenceSession, source: Any, deliver: Any, window: int) -> None:
+        def stop(_: object) -> None:
+            until(lambda: session.stats().undelivered == 2, "the other answers")
+            raise KeyboardInterrupt
+
+        via(session, source, stop, window)
+
+    monkeypatch.setitem(_via.VIAS, "pushpull", interrupted)
+    result = headway_cli("run", model, folder, "--via", "pushpull", *RAW)
+    assert (result.status, result.err) == (130, "")
+    assert result.tally == "pushed=3 pulled=0 dropped=0 failed=0 cancelled=3"
 
 
 @pytest.mark.parametrize("via", VIAS)

@@ -120,11 +120,11 @@ def test_runs_beside_each_other_do_not_mix(fake: Make) -> None:
 class Unwatching(asyncio.SelectorEventLoop):
     """A loop that cannot watch a descriptor, as the Windows proactor loop."""
 
-    def add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
         # Its own wake-up pipe is a socket.
         if isinstance(fd, int):
             raise NotImplementedError
-        return super().add_reader(fd, callback, *args)
+        super().add_reader(fd, callback, *args)
 
 
 def test_pulls_that_give_up_on_a_loop_that_cannot_watch(fake: Make) -> None:
