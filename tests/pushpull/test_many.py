@@ -120,7 +120,7 @@ def test_runs_beside_each_other_do_not_mix(fake: Make) -> None:
 class Unwatching(asyncio.SelectorEventLoop):
     """A loop that cannot watch a descriptor, as the Windows proactor loop."""
 
-    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         # Its own wake-up pipe is a socket.
         if isinstance(fd, int):
             raise NotImplementedError
