@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, S
 from typing import TYPE_CHECKING, Any
 
 from headway import _core
-from headway._nodes import names_of
+from headway._nodes import feeds_of, names_of
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -62,7 +62,7 @@ class Conventions(_core.Session):
         def submit(feed: Any) -> InferenceFuture:
             return self._line_up(feed, wanted, bounded=False, **call)
 
-        return Stream(feeds, submit, self._ahead(depth), ordered, on_error)
+        return Stream(feeds_of(feeds), submit, self._ahead(depth), ordered, on_error)
 
     def astream(
         self,
@@ -85,7 +85,7 @@ class Conventions(_core.Session):
         def submit(feed: Any) -> InferenceFuture:
             return self._line_up(feed, wanted, bounded=False, **call)
 
-        return astream(feeds, submit, self._ahead(depth), ordered, on_error)
+        return astream(feeds_of(feeds), submit, self._ahead(depth), ordered, on_error)
 
     def _ahead(self, depth: int | None) -> int:
         return self._bound(self._workers + self._depth) if depth is None else min(depth, self._bound(depth))
@@ -178,7 +178,9 @@ class Conventions(_core.Session):
         """
         from headway._parallel import run_list
 
-        return run_list(feeds, self._list_submit(output_names, call), timeout, self._window(max_concurrency))
+        return run_list(
+            feeds_of(feeds), self._list_submit(output_names, call), timeout, self._window(max_concurrency)
+        )
 
     async def arun_parallel(
         self,
@@ -193,7 +195,7 @@ class Conventions(_core.Session):
         from headway._parallel import arun_list
 
         submit = self._list_submit(output_names, call)
-        return await arun_list(feeds, submit, timeout, self._window(max_concurrency))
+        return await arun_list(feeds_of(feeds), submit, timeout, self._window(max_concurrency))
 
     def _window(self, max_concurrency: int | None) -> int:
         from headway._parallel import window

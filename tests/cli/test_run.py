@@ -309,6 +309,33 @@ def test_answers_that_were_not_pulled_count_as_cancelled(
     assert result.tally == "pushed=3 pulled=0 dropped=0 failed=0 cancelled=3"
 
 
+#: Ctrl-C in the worst moment: the lock of a picture's future has been taken, and the block that releases it not entered.
+WORST_MOMENT = """
+import concurrent.futures._base as base, sys, threading
+from headway.cli import main
+
+def interrupt(frame, event, arg):
+    caller = frame.f_back
+    if event == "return" and caller.f_code is base.Future.result.__code__:
+        if caller.f_locals["self"]._state == "RUNNING":
+            raise KeyboardInterrupt
+    return interrupt
+
+sys.settrace(lambda frame, *_: interrupt if frame.f_code is threading.Condition.__enter__.__code__ else None)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("via", ["stream", "callback", "future", "pipeline"])
+def test_ctrl_c_that_leaves_a_lock_locked(model: Path, tmp_path: Path, via: str) -> None:
+    picture = tmp_path / "large.png"
+    Image.new("RGB", (3000, 3000), "red").save(picture)
+    command = [sys.executable, "-c", WORST_MOMENT, "run", str(model), *[str(picture)] * 9, "--via", via]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert done.stdout.splitlines()[-1].startswith("pushed=")
+
+
 @pytest.mark.parametrize("via", VIAS)
 def test_ctrl_c_tells_the_tally_so_far(model: Path, tmp_path: Path, via: str) -> None:
     picture = tmp_path / "large.png"

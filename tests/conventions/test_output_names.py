@@ -123,6 +123,20 @@ def test_a_generator_beside_out(native: bool, leaks: None) -> None:
             assert out.tolist() == (X + 1).tolist()
 
 
+@pytest.mark.parametrize("way", ["stream", "astream", "run_parallel", "arun_parallel"])
+def test_one_feed_is_no_list_of_feeds(way: str, two: Session) -> None:
+    feed = {"a": X, "b": X}
+    calls: dict[str, Callable[[], Any]] = {
+        "stream": lambda: list(two.stream(feed)),
+        "astream": lambda: asyncio.run(listed(two.astream(feed))),
+        "run_parallel": lambda: two.run_parallel(feed),
+        "arun_parallel": lambda: asyncio.run(two.arun_parallel(feed)),
+    }
+    with pytest.raises(TypeError, match="got a dict, which is one feed"):
+        calls[way]()
+    assert two.stats().submitted == two.stats().rejected == 0
+
+
 def test_an_iterator_that_raises_is_a_rejected_call(two: Session) -> None:
     def names() -> Iterator[str]:
         yield "y"
