@@ -84,6 +84,23 @@ def test_stream_order_and_fairness(fake: Make) -> None:
     assert max(place for place, (key, _) in enumerate(seen) if key == "quiet") < 12
 
 
+def test_numpys_numbers_are_keys_too(fake: Make) -> None:
+    session, engine = fake()
+    with session.open(queue_depth=8) as run:
+        for place in range(4):
+            run.push(X + place, stream_id=place % 2 if place < 2 else np.int64(place % 2))
+        engine.open()
+        run.close_input()
+        assert [(sample.stream_id, number(sample)) for sample in run if sample.stream_id == 1] == [
+            (1, 1),
+            (1, 3),
+        ]
+    assert set(session.stats().streams) == {0, 1}
+    for wrong in (1.0, True, np.float32(1), None.__class__):
+        with pytest.raises(TypeError, match="stream: expected a str or an int"):
+            session.submit(X, stream=wrong)  # type: ignore[arg-type]
+
+
 def test_flows_are_served_fairly(fake: Make) -> None:
     session, engine = fake()
     busy, quiet = session.open(queue_depth=64), session.open(queue_depth=64)

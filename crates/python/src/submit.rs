@@ -254,6 +254,12 @@ pub(crate) fn stream_key(object: &Bound<'_, PyAny>) -> PyResult<StreamKey> {
     if object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>() {
         return Ok(StreamKey::Int(object.extract()?));
     }
+    // NumPy's whole numbers, as trackers give them.
+    if !object.is_instance_of::<PyBool>()
+        && let Ok(number) = object.extract()
+    {
+        return Ok(StreamKey::Int(number));
+    }
     let text = format!("stream: expected a str or an int, got {}", object.get_type().name()?);
     Err(PyTypeError::new_err(text))
 }
