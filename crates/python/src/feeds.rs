@@ -333,10 +333,17 @@ pub(crate) fn read_output_names(
 ///
 /// # Errors
 /// What the iterator raised.
+#[inline(always)]
 pub(crate) fn lasting_names<'py>(wanted: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let Some(wanted) = wanted.filter(|wanted| !wanted.is_none()) else { return Ok(None) };
-    let lasts = wanted.is_instance_of::<PyList>()
-        || wanted.is_instance_of::<PyTuple>()
+    match wanted {
+        Some(wanted) if !wanted.is_none() && !wanted.is_instance_of::<PyList>() => listed_names(wanted),
+        Some(_) | None => Ok(None),
+    }
+}
+
+#[cold]
+fn listed_names<'py>(wanted: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let lasts = wanted.is_instance_of::<PyTuple>()
         || wanted.is_instance_of::<PyString>()
         || wanted.is_instance_of::<PyBytes>();
     // What is no names at all is refused by whoever reads it.
