@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import headway
-from headway._batch import batch_size, named
+from headway._batch import batch_size, join, named
 from headway._load import source_of
-from headway._parallel import join
 from headway.ez_rknn import _options
 from headway.ez_rknn._errors import OptionError, speaks_runtime_error
 from headway.ez_rknn._options import EzOptions, truth
