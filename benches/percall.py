@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import onnxruntime
@@ -26,6 +26,10 @@ BURST = 1_000
 
 OPENVINO = "OpenVINO AsyncInferQueue, callback"
 
+REST = 0.1
+"""Seconds before each measurement: onnxruntime's own pool spins on for 40 ms after its last request, on a core that the
+next contender needs."""
+
 Contender = Callable[[], float]
 """Measures once: microseconds a request."""
 
@@ -33,6 +37,7 @@ Contender = Callable[[], float]
 def _timed(count: int, work: Callable[[], object]) -> float:
     """Microseconds a request."""
     gc.collect()
+    sleep(REST)
     start = perf_counter()
     work()
     return (perf_counter() - start) / count * 1e6

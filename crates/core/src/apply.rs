@@ -26,6 +26,9 @@ impl Shared {
             for slot in rare.admits.drain(..) {
                 slot.announce();
             }
+            if let Some(lane) = rare.late.take() {
+                cores::drive_away(self.threads[lane].load(Ordering::Relaxed));
+            }
             for (slot, error) in rare.refusals.drain(..) {
                 slot.refuse(error);
             }

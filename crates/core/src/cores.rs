@@ -5,52 +5,32 @@
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod place {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::{Duration, Instant};
-
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-
-    /// A line of memory of its own.
-    #[repr(align(128))]
-    struct Ball(AtomicU32);
-
-    /// How long a line of memory takes from one usable core to another and back: the mean of `rounds`. `None` with one
-    /// core. For measurements: a request crosses several times, and a virtual machine's cores may be moved apart.
-    pub fn round_trip(rounds: u32) -> Option<Duration> {
-        let allowed = sched_getaffinity(None).ok()?;
-        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-        let (here, there) = (cores.next()?, cores.next()?);
-        let ball = Ball(AtomicU32::new(0));
-        let play = |core: usize, first: u32| {
-            let mut only = CpuSet::new();
-            only.set(core);
-            // Where that is refused, the kernel's own choice is measured.
-            let _ = sched_setaffinity(None, &only);
-            let start = Instant::now();
-            for round in 0..rounds {
-                while ball.0.load(Ordering::Acquire) != 2 * round + first {
-                    std::hint::spin_loop();
-                }
-                ball.0.store(2 * round + first + 1, Ordering::Release);
-            }
-            start.elapsed()
-        };
-        let took = std::thread::scope(|scope| {
-            let other = scope.spawn(|| play(there, 1));
-            let took = scope.spawn(|| play(here, 0)).join();
-            other.join().ok().and(took.ok())
-        });
-        took.map(|took| took / rounds.max(1))
-    }
+    use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
     /// The core this thread runs on, counted from 1.
     pub(crate) fn current() -> u64 {
         sched_getcpu() as u64 + 1
     }
 
+    /// This thread's number, for [`drive_away`].
+    pub(crate) fn this_thread() -> u64 {
+        u64::from(gettid().as_raw_pid().unsigned_abs())
+    }
+
     /// Moves this thread to another of its cores, and leaves it free to go anywhere afterwards.
     pub(crate) fn leave(core: u64) {
-        let Ok(allowed) = sched_getaffinity(None) else { return };
+        move_off(None, core);
+    }
+
+    /// Moves another thread off the core that this one runs on, if it is there; it is free to go anywhere afterwards.
+    pub(crate) fn drive_away(thread: u64) {
+        if let Some(thread) = i32::try_from(thread).ok().and_then(Pid::from_raw) {
+            move_off(Some(thread), current());
+        }
+    }
+
+    fn move_off(thread: Option<Pid>, core: u64) {
+        let Ok(allowed) = sched_getaffinity(thread) else { return };
         let core = (core - 1) as usize;
         let mut elsewhere = allowed;
         if core >= CpuSet::MAX_CPU || allowed.count() < 2 {
@@ -58,8 +38,8 @@ mod place {
         }
         elsewhere.unset(core);
         // Failing changes nothing but speed.
-        if sched_setaffinity(None, &elsewhere).is_ok() {
-            let _ = sched_setaffinity(None, &allowed);
+        if sched_setaffinity(thread, &elsewhere).is_ok() {
+            let _ = sched_setaffinity(thread, &allowed);
         }
     }
 }
@@ -72,13 +52,45 @@ mod place {
     }
 
     /// Unknown.
-    pub fn round_trip(_rounds: u32) -> Option<std::time::Duration> {
-        None
+    pub(crate) fn this_thread() -> u64 {
+        0
     }
 
     /// Left to the operating system.
     pub(crate) fn leave(_core: u64) {}
+
+    /// Left to the operating system.
+    pub(crate) fn drive_away(_thread: u64) {}
 }
 
-pub use place::round_trip;
-pub(crate) use place::{current, leave};
+pub(crate) use place::{current, drive_away, leave, this_thread};
+
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use rustix::thread::{Pid, sched_getaffinity};
+
+    use super::{current, drive_away, this_thread};
+
+    #[test]
+    fn who_was_driven_away_may_go_anywhere_afterwards() {
+        let (told, number) = channel();
+        let (gone, stop) = channel::<()>();
+        let other = std::thread::spawn(move || {
+            told.send(this_thread()).expect("the test waits");
+            // It sleeps: where it is does not change by itself.
+            stop.recv().expect_err("nothing is sent");
+        });
+        let number = number.recv().expect("a number");
+        let allowed = || sched_getaffinity(Pid::from_raw(number as i32)).expect("it lives");
+        let before = allowed();
+        drive_away(number);
+        assert_eq!(allowed(), before);
+        drop(gone);
+        other.join().expect("it ends");
+        drive_away(number);
+        drive_away(0);
+        assert!(current() > 0);
+    }
+}

@@ -2,36 +2,81 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cores;
 use crate::runtime::Shared;
 use crate::state::Delivery;
-use crate::sync::{Arc, lock, wait};
+use crate::sync::{Arc, Ordering, lock, wait};
 
 impl Shared {
     /// Waits for outcomes whose callbacks are due, at most `most` of them. False when there will be none any more.
     pub fn next_deliveries(self: &Arc<Self>, most: usize, into: &mut Vec<Delivery>) -> bool {
+        let mut patience = self.patience();
         let mut state = lock(&self.state);
         loop {
             state.take_ready(most, into);
             if !into.is_empty() {
+                self.show_due(&state);
                 break;
             }
             if state.delivery_over() {
                 state.deaf = true;
                 return false;
             }
+            if !patience.is_zero() {
+                drop(state);
+                self.spin_for_due(std::mem::take(&mut patience));
+                state = lock(&self.state);
+                continue;
+            }
             state.listening = true;
             state = wait(&self.delivery_bell, state, None);
         }
         drop(state);
+        self.step_aside();
         // The state knew of the ending before the slot was filled.
         into.iter().for_each(|delivery| delivery.slot.wait_filled());
         true
     }
 
+    /// Leaves a core on which a worker computes: callbacks run where the thread that waited for the GIL woke up, and
+    /// the kernel leaves the two there for milliseconds, even beside an idle core.
+    fn step_aside(&self) {
+        if self.spin.is_zero() || !self.roomy {
+            return;
+        }
+        let core = cores::current();
+        if core != 0 && self.worker_cores.iter().any(|worker| worker.load(Ordering::Relaxed) == core) {
+            cores::leave(core);
+        }
+    }
+
+    /// Stays awake until an outcome is due, or none came for long enough.
+    fn spin_for_due(&self, patience: Duration) {
+        let start = Instant::now();
+        while self.due() == 0 && !self.closing.load(Ordering::Relaxed) && start.elapsed() < patience {
+            for _ in 0..32 {
+                std::hint::spin_loop();
+            }
+            // The worker that is waited for may want this very core.
+            std::thread::yield_now();
+        }
+    }
+
     /// Takes outcomes whose callbacks are due now, at most `most` of them.
     pub fn try_deliveries(self: &Arc<Self>, most: usize, into: &mut Vec<Delivery>) {
-        lock(&self.state).take_ready(most, into);
+        self.take_deliveries(most, into);
         into.iter().for_each(|delivery| delivery.slot.wait_filled());
+    }
+
+    /// The same, without waiting until each slot is filled, which happens a moment after its ending is known.
+    pub fn take_deliveries(self: &Arc<Self>, most: usize, into: &mut Vec<Delivery>) {
+        let mut state = lock(&self.state);
+        state.take_ready(most, into);
+        self.show_due(&state);
+        drop(state);
+        if !into.is_empty() {
+            self.step_aside();
+        }
     }
 
     /// A callback has returned: the request is handed over. `raised` says that it raised.

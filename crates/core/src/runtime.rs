@@ -19,6 +19,23 @@ use crate::work::Work;
 #[repr(align(128))]
 struct Apart<T>(T);
 
+/// What the state shows to who looks without the lock. All of it is written at each transition, so it is on one line.
+struct Shown {
+    /// What waits, for spinning workers: a `Sign`.
+    sign: AtomicU64,
+    /// Outcomes whose callbacks are due, for a spinning delivery thread.
+    due: AtomicU64,
+    /// Nanoseconds the model usually runs; 0 while unknown.
+    usual: AtomicU64,
+}
+
+impl Default for Shown {
+    // Not derived: loom's numbers have no default.
+    fn default() -> Self {
+        Shown { sign: AtomicU64::new(0), due: AtomicU64::new(0), usual: AtomicU64::new(0) }
+    }
+}
+
 /// What every thread of a session shares.
 pub struct Shared {
     pub(crate) state: Mutex<State>,
@@ -37,12 +54,15 @@ pub struct Shared {
     batches: bool,
     pub(crate) clock: Clock,
     pub(crate) spin: Duration,
-    /// What waits, for spinning workers to look at without the lock: a `Sign`.
-    sign: Apart<AtomicU64>,
+    shown: Apart<Shown>,
     /// No more requests are admitted: who spins goes to see whether its lane has to leave.
     pub(crate) closing: AtomicBool,
-    /// Nanoseconds the model usually runs; 0 while unknown.
-    usual: AtomicU64,
+    /// The number of each lane's worker thread, see `cores`; 0 where there is none.
+    pub(crate) threads: Vec<AtomicU64>,
+    /// The core on which each lane's worker began its last stretch of work, see `cores`; 0 while unknown.
+    pub(crate) worker_cores: Vec<AtomicU64>,
+    /// There are more cores than workers.
+    pub(crate) roomy: bool,
     /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
     pub(crate) waker: AtomicU64,
 }
@@ -73,6 +93,9 @@ impl Shared {
         let can_cancel = engine.as_ref().is_some_and(|engine| engine.can_cancel());
         Ok(Arc::new(Shared {
             lane_bells: (0..count).map(|_| Condvar::new()).collect(),
+            threads: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            worker_cores: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            roomy: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > config.workers),
             delivery_bell: Condvar::new(),
             pull_bell: Condvar::new(),
             settled_bell: Condvar::new(),
@@ -81,9 +104,8 @@ impl Shared {
             batches: config.batching.is_some(),
             clock,
             spin: config.spin,
-            sign: Apart(AtomicU64::new(0)),
+            shown: Apart(Shown::default()),
             closing: AtomicBool::new(false),
-            usual: AtomicU64::new(0),
             waker: AtomicU64::new(0),
             state: Mutex::new(State::new(config, lanes)),
         }))
@@ -110,8 +132,10 @@ impl Shared {
     pub(crate) fn publish(&self, state: &mut State, fx: &mut Effects) {
         // A thread that does not sleep needs no wake-up; it looks before it sleeps.
         fx.deliver = fx.deliver && std::mem::take(&mut state.listening);
-        self.sign.0.store(state.sign().bits(), Ordering::Relaxed);
-        self.usual.store(state.usual_run, Ordering::Relaxed);
+        let Shown { sign, due, usual } = &self.shown.0;
+        sign.store(state.sign().bits(), Ordering::Relaxed);
+        due.store(state.due(), Ordering::Relaxed);
+        usual.store(state.usual_run, Ordering::Relaxed);
     }
 
     #[cfg(not(loom))]
@@ -136,12 +160,22 @@ impl Shared {
 
     /// What a worker that is awake sees.
     pub fn sign(&self) -> Sign {
-        Sign::from_bits(self.sign.0.load(Ordering::Relaxed))
+        Sign::from_bits(self.shown.0.sign.load(Ordering::Relaxed))
+    }
+
+    /// Some of what was due was taken.
+    pub(crate) fn show_due(&self, state: &State) {
+        self.shown.0.due.store(state.due(), Ordering::Relaxed);
+    }
+
+    /// Outcomes whose callbacks are due, as a delivery thread that is awake sees it.
+    pub(crate) fn due(&self) -> u64 {
+        self.shown.0.due.load(Ordering::Relaxed)
     }
 
     /// How long the model usually runs, once it has run.
     pub fn usual_run(&self) -> Option<Duration> {
-        match self.usual.load(Ordering::Relaxed) {
+        match self.shown.0.usual.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(Duration::from_nanos(nanos)),
         }

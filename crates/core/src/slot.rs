@@ -76,6 +76,8 @@ pub struct Slot {
     pub(crate) id: u64,
     /// Where the state kept it while it waited.
     pub(crate) index: usize,
+    /// It had its ticket from the beginning: nearly every request's.
+    admitted: bool,
     /// A cheap look before the lock: refused or ended.
     ended: AtomicBool,
     /// The same for a grant, which may come once at most before the request ends.
@@ -106,6 +108,7 @@ impl Slot {
         Slot {
             id,
             index,
+            admitted: ticket.is_some(),
             ended: AtomicBool::new(false),
             granted: AtomicBool::new(false),
             placed: AtomicBool::new(false),
@@ -121,7 +124,7 @@ impl Slot {
 
     /// True once it has its ticket, whatever became of it since.
     pub fn is_admitted(&self) -> bool {
-        matches!(lock(&self.cell).stage, Stage::Admitted(_) | Stage::Ended(_) | Stage::Taken)
+        self.admitted || matches!(lock(&self.cell).stage, Stage::Admitted(_) | Stage::Ended(_) | Stage::Taken)
     }
 
     /// Its ticket, once admitted and until it ended.
@@ -306,7 +309,7 @@ impl Slot {
     }
 
     /// Waits for an ending that the state has already decided: its thread is between unlocking and filling.
-    pub(crate) fn wait_filled(&self) {
+    pub fn wait_filled(&self) {
         if self.is_ended() {
             return;
         }

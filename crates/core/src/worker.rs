@@ -11,6 +11,7 @@ use crate::work::Work;
 
 /// What a worker thread does until its lane is closed. It never enters Python (invariant 2).
 pub(crate) fn work(shared: &Arc<Shared>, lane: usize) {
+    shared.threads[lane].store(cores::this_thread(), Ordering::Relaxed);
     let mut finished = None;
     while let Some(mut work) = shared.step(lane, finished.take()) {
         work.run();
@@ -42,7 +43,10 @@ impl Shared {
                 self.spin(woken);
             }
             match self.park(lane) {
-                Turn::Work(work) => return Some(work),
+                Turn::Work(work) => {
+                    self.worker_cores[lane].store(cores::current(), Ordering::Relaxed);
+                    return Some(work);
+                }
                 Turn::Leave => return None,
                 // Whoever it was woken for was quicker: the next may be quick to come, too.
                 Turn::Park => woken = true,

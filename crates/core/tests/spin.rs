@@ -95,3 +95,33 @@ fn submit(flow: &Arc<Shared>, number: u64) -> SlotRef {
     let asked = ask(number);
     flow.submit(asked.request, asked.manner).expect("room")
 }
+
+#[test]
+fn a_spinning_delivery_thread_hears_of_outcomes_and_of_the_end() {
+    for spin in [Duration::ZERO, Duration::from_micros(5), LONG] {
+        let flow = session(1, 0, spin);
+        // It spins only once the model is known to be quick.
+        learn(&flow);
+        let threads = Threads::start(&flow).expect("threads");
+        let (other, (called, calls)) = (Arc::clone(&flow), std::sync::mpsc::channel());
+        let delivery = std::thread::spawn(move || {
+            let mut due = Vec::new();
+            while other.next_deliveries(8, &mut due) {
+                for delivery in due.drain(..) {
+                    other.delivered(&delivery, false);
+                    called.send(delivery.ticket).expect("the test waits");
+                }
+            }
+        });
+        for number in 100..600 {
+            let mut asked = ask(number);
+            asked.manner.callback = Some(Box::new(()));
+            let slot = flow.submit(asked.request, asked.manner).expect("room");
+            let ticket = calls.recv_timeout(SOON).expect("a callback is lost");
+            assert_eq!(slot.ticket_given(), Some(ticket));
+        }
+        flow.begin_close(true);
+        threads.join(&flow.finish_close(Some(SOON)));
+        delivery.join().expect("it leaves");
+    }
+}

@@ -35,7 +35,12 @@ fn bound(inputs: impl IntoIterator<Item = Value>, targets: Vec<Target>) -> (Boun
     let results = Arc::new(Mutex::new(None));
     let inputs = inputs.into_iter().collect();
     (
-        Bound { places: Arc::new(Places::new(inputs, targets)), turn, results: Arc::clone(&results) },
+        Bound {
+            places: Arc::new(Places::new(inputs, targets)),
+            turn,
+            results: Arc::clone(&results),
+            silent: false,
+        },
         Ends { taken, results },
     )
 }
@@ -140,7 +145,11 @@ fn what_the_first_run_made_serves_the_later_ones() {
     let places = Arc::new(Places::new(inputs, vec![Target::Fresh, memory.target(&[3])]));
     let once = |lane: &mut dyn Lane, wanted: Wanted| {
         let turn = Turn::take(&Arc::new(AtomicBool::new(false))).expect("nobody has it");
-        run_bound(lane, Bound { places: Arc::clone(&places), turn, results: Arc::default() }, wanted)
+        run_bound(
+            lane,
+            Bound { places: Arc::clone(&places), turn, results: Arc::default(), silent: false },
+            wanted,
+        )
     };
     let mut lanes: Vec<_> = (0..2).map(|id| engine.open_lane(id).expect("a lane")).collect();
     let mut fresh = Vec::new();

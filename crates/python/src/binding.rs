@@ -44,9 +44,21 @@ struct Places {
     outputs: Vec<Output>,
     /// Both as the engine takes them, and the numbers of the outputs; made by the first run after a change.
     frozen: Option<(Arc<Frozen>, SmallVec<[u32; 4]>)>,
+    /// What the last request held, to be used again by the next once nobody holds it any more.
+    spare: Option<Arc<Snapshot>>,
 }
 
 impl Places {
+    /// The spare, when it is nobody else's.
+    fn free_spare(&mut self) -> Option<&mut Snapshot> {
+        self.spare.as_mut().and_then(Arc::get_mut)
+    }
+
+    /// Binds anew at the next run.
+    fn thaw(&mut self) -> impl Sized + use<> {
+        (self.frozen.take(), self.spare.take())
+    }
+
     fn freeze(&self) -> Result<(Arc<Frozen>, SmallVec<[u32; 4]>), DoorError> {
         if self.outputs.is_empty() {
             return Err(misuse("Error in execution: At least one output should be requested."));
@@ -82,8 +94,9 @@ impl IoBinding {
     /// What is bound, for one who will change or read it: nobody runs it, and the last outputs are in their places.
     fn at_rest(&self) -> Result<MutexGuard<'_, Places>, DoorError> {
         let mut places = self.places();
-        // Nobody takes the turn without the lock, so it stays free as long as the lock is held.
-        if self.taken.load(Ordering::Acquire) {
+        // Nobody takes the turn without the lock, so it stays free as long as the lock is held. It is not taken either
+        // when its request has gone without a run.
+        if self.taken.load(Ordering::Acquire) && places.free_spare().is_none() {
             return Err(in_use());
         }
         if let Some(values) = self.results.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -94,32 +107,44 @@ impl IoBinding {
         Ok(places)
     }
 
-    /// A request for one run of the binding as it is now.
-    pub(crate) fn request(&self, py: Python<'_>, core: &Core) -> PyResult<Request> {
+    /// A request for one run of the binding as it is now. `silent`: its answer is to hold no outputs.
+    pub(crate) fn request(&self, py: Python<'_>, core: &Core, silent: bool) -> PyResult<Request> {
         if !std::ptr::eq(Arc::as_ptr(&self.core), core) {
             return Err(PyValueError::new_err("IOBinding must be used with the session that created it."));
         }
-        self.snapshot().map_err(|error| errors::raise_door(py, error, core.voice))
+        self.snapshot(silent).map_err(|error| errors::raise_door(py, error, core.voice))
     }
 
-    fn snapshot(&self) -> Result<Request, DoorError> {
+    fn snapshot(&self, silent: bool) -> Result<Request, DoorError> {
         let mut places = self.places();
-        let turn = Turn::take(&self.taken).ok_or_else(in_use)?;
-        if places.frozen.is_none() {
-            places.frozen = Some(places.freeze()?);
+        if let Some(spare) = places.free_spare() {
+            spare.turn.renew();
+            spare.silent = silent;
+        } else {
+            let turn = Turn::take(&self.taken).ok_or_else(in_use)?;
+            if places.frozen.is_none() {
+                places.frozen = Some(places.freeze()?);
+            }
+            let Some((frozen, _)) = &places.frozen else { return Err(in_use()) };
+            let results = Arc::clone(&self.results);
+            places.spare = Some(Arc::new(Snapshot { places: Arc::clone(frozen), turn, results, silent }));
         }
-        let Some((frozen, wanted)) = places.frozen.clone() else { return Err(in_use()) };
+        let Places { outputs, frozen: Some((frozen, wanted)), spare: Some(spare), .. } = &mut *places else {
+            return Err(in_use());
+        };
         // The run may fail, and then these are nobody's results any more.
-        places.outputs.iter_mut().for_each(|output| output.last = Value::None);
-        *self.results.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let bound = Snapshot { places: frozen, turn, results: Arc::clone(&self.results) };
-        Ok(Request::new(Inputs::Binding(OwnerBox(Arc::new(bound))), Wanted::Some(wanted)))
+        outputs.iter_mut().for_each(|output| output.last = Value::None);
+        if frozen.leaves_results() {
+            *self.results.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        let held = Arc::clone(spare);
+        Ok(Request::new(Inputs::Binding(OwnerBox(held)), Wanted::Some(wanted.clone())))
     }
 
     fn set_input(&self, index: usize, value: Value) -> Result<(), DoorError> {
         let replaced = {
             let mut places = self.at_rest()?;
-            (places.frozen.take(), std::mem::replace(&mut places.inputs[index], value))
+            (places.thaw(), std::mem::replace(&mut places.inputs[index], value))
         };
         drop(replaced);
         Ok(())
@@ -129,7 +154,7 @@ impl IoBinding {
         let index = self.names()?.output(name.py(), name);
         let name: String = name.extract()?;
         let mut places = self.at_rest()?;
-        let thawed = places.frozen.take();
+        let thawed = places.thaw();
         match places.outputs.iter_mut().find(|output| output.name == name) {
             Some(output) => (output.target, output.last) = (target, Value::None),
             None => places.outputs.push(Output { name, index, target, last: Value::None }),
@@ -169,7 +194,7 @@ impl Drop for IoBinding {
         let places = self.places.get_mut().unwrap_or_else(PoisonError::into_inner);
         places.inputs.clear();
         places.outputs.clear();
-        places.frozen = None;
+        drop(places.thaw());
         life::drain_dropped();
     }
 }
@@ -188,6 +213,7 @@ impl IoBinding {
             inputs: std::iter::repeat_n(Value::None, count).collect(),
             outputs: Vec::new(),
             frozen: None,
+            spare: None,
         };
         Ok(IoBinding {
             core: Arc::clone(&core),
@@ -344,7 +370,7 @@ impl IoBinding {
     fn clear_binding_inputs(&self, py: Python<'_>) -> PyResult<()> {
         self.inside(py, || {
             let mut places = self.at_rest()?;
-            places.frozen = None;
+            drop(places.thaw());
             places.inputs.fill(Value::None);
             Ok(())
         })
@@ -354,7 +380,7 @@ impl IoBinding {
     fn clear_binding_outputs(&self, py: Python<'_>) -> PyResult<()> {
         self.inside(py, || {
             let mut places = self.at_rest()?;
-            places.frozen = None;
+            drop(places.thaw());
             places.outputs.clear();
             Ok(())
         })

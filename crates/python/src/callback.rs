@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headway_core::error::Error;
+use headway_core::request::Time;
 use headway_core::state::Delivery;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
@@ -55,12 +56,14 @@ pub(crate) struct Deliveries {
     slow: Py<PyAny>,
     /// Requests whose callbacks are due, in order.
     due: VecDeque<Delivery>,
+    /// Where they are put when they are taken; kept for its capacity.
+    taken: Vec<Delivery>,
     /// The request whose callbacks are being called, and those that are still to be called.
     current: Option<(Delivery, smallvec::IntoIter<[Call; 1]>)>,
     /// One of its callbacks raised.
     raised: bool,
     /// The callback that was given out last, and when.
-    out: Option<(Py<PyAny>, Instant)>,
+    out: Option<(Py<PyAny>, Time)>,
 }
 
 /// A callback and its arguments.
@@ -76,8 +79,10 @@ impl Deliveries {
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Call>> {
         let _inside = life::inside(py);
         drain_graveyard(py);
+        // One look at the clock: when the last returned, the next begins.
+        let mut now = self.core.shared.now();
         if let Some((callback, since)) = self.out.take() {
-            let took = since.elapsed();
+            let took = now.saturating_sub(since);
             if took >= SLOW_CALLBACK {
                 let args = (callback, took.as_secs_f64()).into_pyobject(py)?.unbind();
                 return Ok(Some((self.slow.clone_ref(py), args)));
@@ -86,15 +91,18 @@ impl Deliveries {
         loop {
             if let Some((delivery, calls)) = &mut self.current {
                 if let Some(call) = calls.next() {
-                    self.out = Some((call.0.clone_ref(py), Instant::now()));
+                    self.out = Some((call.0.clone_ref(py), now));
                     return Ok(Some(call));
                 }
                 // Short enough to hold the GIL over: letting it go and taking it again would cost more.
                 self.core.shared.delivered(delivery, std::mem::take(&mut self.raised));
                 self.current = None;
             }
-            if self.due.is_empty() && !self.wait(py) {
-                return Ok(None);
+            if self.due.is_empty() {
+                if !self.wait(py) {
+                    return Ok(None);
+                }
+                now = self.core.shared.now();
             }
             if let Some(delivery) = self.due.pop_front() {
                 let calls = self.calls(py, &delivery)?;
@@ -117,15 +125,23 @@ impl Deliveries {
     fn wait(&mut self, py: Python<'_>) -> bool {
         wait::deliver_for(Some(&self.core));
         let shared = &self.core.shared;
-        let found = life::away(py, || {
-            let mut due = Vec::new();
-            shared.next_deliveries(BATCH, &mut due).then_some(due)
-        });
-        match found {
-            Some(due) => self.due.extend(due),
-            None => wait::deliver_for(None),
+        shared.take_deliveries(BATCH, &mut self.taken);
+        // The flow knows of an ending before its slot is filled.
+        if !self.taken.is_empty() && self.taken.iter().all(|delivery| delivery.slot.is_ended()) {
+            self.due.extend(self.taken.drain(..));
+            return true;
         }
-        !self.due.is_empty()
+        let taken = &mut self.taken;
+        let found = life::away(py, || {
+            let found = !taken.is_empty() || shared.next_deliveries(BATCH, taken);
+            taken.iter().for_each(|delivery| delivery.slot.wait_filled());
+            found
+        });
+        if !found {
+            wait::deliver_for(None);
+        }
+        self.due.extend(self.taken.drain(..));
+        found
     }
 
     /// What is to be called for a request.
@@ -199,6 +215,7 @@ fn deliver_on_a_thread(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
         core: Arc::clone(core),
         slow: module.getattr("Watch")?.call0()?.getattr("look")?.unbind(),
         due: VecDeque::new(),
+        taken: Vec::new(),
         current: None,
         raised: false,
         out: None,

@@ -52,7 +52,7 @@ impl PreparedCall {
     fn run<'py>(&self, py: Python<'py>, timeout: Deadline) -> PyResult<Bound<'py, PyList>> {
         let _inside = life::inside(py);
         let options = CallOptions { timeout, priority: 0, stream: None, run_options: None };
-        run::run_bound(&self.core, &Call::Binding(self.binding.bind(py)), &options)?;
+        run::run_bound(&self.core, &Call::Bound(self.binding.bind(py)), &options)?;
         Ok(self.outputs.bind(py).to_list())
     }
 

@@ -189,7 +189,7 @@ impl Session {
     ) -> PyResult<()> {
         let options = CallOptions { timeout, priority, stream, run_options };
         let core = self.core(py)?;
-        run::run_bound(&core, &Call::Binding(iobinding), &options)
+        run::run_bound(&core, &Call::Bound(iobinding), &options)
     }
 
     /// Submits a binding, or a feed of `OrtValue`s. Waits for room when `waits` is true; else the future may still be

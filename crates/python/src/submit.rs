@@ -43,7 +43,9 @@ pub(crate) enum Call<'a, 'py> {
         /// Arrays for them.
         out: Option<&'a Out<'a, 'py>>,
     },
-    /// Inputs and outputs that were bound before.
+    /// Inputs and outputs that were bound before, for a caller who looks for the outputs where they are bound.
+    Bound(&'a Bound<'py, IoBinding>),
+    /// The same for one who wants them in the answer.
     Binding(&'a Bound<'py, IoBinding>),
 }
 
@@ -75,14 +77,14 @@ impl<'a, 'py> Call<'a, 'py> {
     pub(crate) fn form(&self) -> Form {
         match self {
             Call::Feed { form, .. } => *form,
-            Call::Binding(_) => Form::Binding,
+            Call::Bound(_) | Call::Binding(_) => Form::Binding,
         }
     }
 
     pub(crate) fn py(&self) -> Python<'py> {
         match self {
             Call::Feed { feed, .. } => feed.py(),
-            Call::Binding(binding) => binding.py(),
+            Call::Bound(binding) | Call::Binding(binding) => binding.py(),
         }
     }
 }
@@ -160,7 +162,8 @@ impl Core {
                 out.place(self, &mut request, output_names)?;
                 request
             }
-            Call::Binding(binding) => binding.get().request(binding.py(), self)?,
+            Call::Bound(binding) => binding.get().request(binding.py(), self, true)?,
+            Call::Binding(binding) => binding.get().request(binding.py(), self, false)?,
         };
         let timeout = match options.timeout {
             Deadline::Session => self.settings.timeout,

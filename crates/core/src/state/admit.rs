@@ -53,6 +53,7 @@ impl State {
             _ => {
                 self.admit(index);
                 self.kick(now, fx);
+                self.chase(now, fx);
                 self.fail_without_lanes(now, fx);
             }
         }
@@ -135,9 +136,9 @@ impl State {
         entry.key = entry.stream.as_ref().map(|key| self.keys.acquire(key));
         let (flow, key) = (entry.flow, entry.key);
         if self.flows[flow].is_pulled() {
-            self.consumers.entry((flow, key, 0)).or_default().open(ticket);
+            self.consumers.open((flow, key, 0), ticket);
         } else if entry.ordered {
-            self.consumers.entry((0, key, entry.priority)).or_default().open(ticket);
+            self.consumers.open((0, key, entry.priority), ticket);
         }
         self.enter_flow(flow);
         self.count(key, |counters| {

@@ -7,6 +7,18 @@ use crate::request::{Outcome, Ticket, Time};
 use crate::schedule::{Item, choose_flow};
 use crate::work::Work;
 
+/// A worker that is awake takes what waits sooner than that.
+const AWAKE_BY: Time = Time::from_micros(15);
+
+/// Waking one on an idle core takes less than that.
+const WOKEN_BY: Time = Time::from_micros(80);
+
+/// A model that runs longer loses nothing by a worker that waits for its core.
+const LONG: Time = Time::from_micros(50);
+
+/// One is looked for at most this often.
+const CHASE_EVERY: Time = Time::from_micros(200);
+
 impl State {
     /// True when so much of a flow is undelivered that nothing new of it may start (invariant 4). Closing lifts
     /// it: nothing is admitted any more, and the thread that closes may be the one that delivers.
@@ -62,12 +74,7 @@ impl State {
         if if state.is_pulled() { state.has_output() } else { delivers } {
             return None;
         }
-        let heads: SmallVec<[Ticket; 8]> = self
-            .consumers
-            .iter()
-            .filter(|((consumer, ..), _)| *consumer == self.delivery_of(flow))
-            .filter_map(|(_, order)| order.head())
-            .collect();
+        let heads: SmallVec<[Ticket; 8]> = self.consumers.heads(self.delivery_of(flow)).collect();
         let item = state.queue.find(|item| heads.contains(&item.ticket) && self.may_start(item))?;
         let first = state.queue.party(&item).next().filter(|_| self.keeps_order(&item));
         Some(first.copied().unwrap_or(item))
@@ -167,6 +174,7 @@ impl State {
         work.jobs.push(entry.job);
         self.move_line(flow, fx);
         self.mark_running(work.lane, running, now);
+        self.untaken_since = now;
         true
     }
 
@@ -264,6 +272,30 @@ impl State {
                 fx.wake.push(number);
                 unclaimed -= 1;
             }
+        }
+    }
+
+    /// Looks for a worker that should have come by now. A thread that gets ready on the core of one that computes
+    /// waits there for milliseconds, even beside an idle core; so whoever submits has it moved.
+    pub(super) fn chase(&mut self, now: Time, fx: &mut Effects) {
+        if self.waiting() < 2 {
+            self.untaken_since = now;
+        }
+        let late = now.saturating_sub(self.untaken_since);
+        if late < AWAKE_BY || now.saturating_sub(self.chased) < CHASE_EVERY || self.batcher.is_some() {
+            return;
+        }
+        let usual = Time::from_nanos(self.usual_run);
+        let awaited = |lane: &LaneSlot| match lane.busy {
+            // It may have been driven from its core in the middle of a run.
+            true => late >= AWAKE_BY + usual * 4 && usual < LONG,
+            false => !lane.gone && !lane.parked && late >= if lane.waking { WOKEN_BY } else { AWAKE_BY },
+        };
+        if let Some(lane) = self.lanes.iter().position(|lane| lane.worker && awaited(lane))
+            && self.peek().is_some()
+        {
+            self.chased = now;
+            fx.rare().late = Some(lane);
         }
     }
 

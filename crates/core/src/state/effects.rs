@@ -31,6 +31,8 @@ pub(crate) struct Rare {
     pub(crate) refusals: Vec<(SlotRef, Error)>,
     /// Slots whose thread was given work.
     pub(crate) grants: SmallVec<[SlotRef; 1]>,
+    /// A lane whose worker should have come by now: it may wait for the core that this thread keeps.
+    pub(crate) late: Option<usize>,
     /// Event loops that wait for a flow's output.
     pub(crate) rings: Vec<(std::sync::Arc<Bell>, u64)>,
     /// What is only dropped without the lock, for it may belong to the door.

@@ -154,7 +154,7 @@ impl State {
             self.ready.push_back(next);
         }
         if order.is_empty() {
-            self.consumers.remove(&consumer);
+            self.consumers.forget_empty(&consumer);
         }
     }
 
@@ -260,6 +260,11 @@ impl State {
             }
             None => Some(outcome),
         }
+    }
+
+    /// Outcomes whose callbacks are due.
+    pub(crate) fn due(&self) -> u64 {
+        self.ready.len() as u64
     }
 
     /// Takes outcomes whose callbacks are to be called, at most `most`.

@@ -222,7 +222,7 @@ impl State {
             ready.push(Output::Gap(trailing));
         }
         if order.is_empty() {
-            self.consumers.remove(&consumer);
+            self.consumers.forget_empty(&consumer);
         }
         if dropped {
             self.flows[flow].live -= 1;

@@ -5,6 +5,7 @@
 
 mod admit;
 mod claim;
+mod consumers;
 mod control;
 mod dispatch;
 mod effects;
@@ -16,7 +17,7 @@ mod place;
 mod time;
 mod watch;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::admission::{Overflow, Patience};
@@ -27,12 +28,12 @@ use crate::error::DropReason;
 use crate::keys::Keys;
 use crate::metrics::{Counters, End, Histogram};
 use crate::placement::Placement;
-use crate::reorder::Reorder;
 use crate::request::{Group, Outcome, StreamKey, Ticket, Time};
 use crate::schedule::{Item, KeyId};
 use crate::slot::{SlotRef, Tag};
 use crate::vigil::Sign;
 
+use consumers::Consumers;
 pub(crate) use control::Aim;
 pub(crate) use dispatch::Turn;
 pub(crate) use effects::Effects;
@@ -247,8 +248,7 @@ pub(crate) struct State {
     pub(crate) lanes: Vec<LaneSlot>,
     pub(crate) counters: Counters,
     pub(crate) keys: Keys,
-    /// By flow, key and priority (0 in a flow whose outcomes are pulled).
-    consumers: HashMap<(usize, Option<KeyId>, i32), Reorder<Delivery>>,
+    consumers: Consumers,
     ready: VecDeque<Delivery>,
     /// Callbacks being called now.
     delivering: usize,
@@ -267,6 +267,10 @@ pub(crate) struct State {
     pub(crate) batcher: Option<Box<Batcher>>,
     /// The time of the last transition.
     latest: Time,
+    /// Since when something waits that nobody took.
+    untaken_since: Time,
+    /// When a late worker was looked for last.
+    chased: Time,
     next_ticket: Ticket,
     next_id: u64,
     /// Requests that closing has cancelled.
@@ -300,7 +304,7 @@ impl State {
             lanes: lanes.collect(),
             counters: Counters::default(),
             keys: Keys::default(),
-            consumers: HashMap::new(),
+            consumers: Consumers::default(),
             ready: VecDeque::new(),
             delivering: 0,
             notices: 0,
@@ -312,6 +316,8 @@ impl State {
             armed: Vec::new(),
             batcher: config.batching.map(|limits| Box::new(Batcher::new(limits))),
             latest: Time::ZERO,
+            untaken_since: Time::ZERO,
+            chased: Time::ZERO,
             next_ticket: 0,
             next_id: 0,
             callers: 0,

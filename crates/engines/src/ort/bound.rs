@@ -30,17 +30,25 @@ pub struct Places {
     pub(super) made: OnceLock<Made>,
     /// There will be one run: nothing of it is kept for another.
     pub(super) once: bool,
+    /// Some outputs do not go into memory of the caller's.
+    told: bool,
 }
 
 impl Places {
     /// Inputs in the model's order, and a target for each wanted output.
     pub fn new(inputs: Values, targets: Vec<Target>) -> Self {
-        Places { inputs, targets, made: OnceLock::new(), once: false }
+        let told = targets.iter().any(|target| !matches!(target, Target::Into(_)));
+        Places { inputs, targets, made: OnceLock::new(), once: false, told }
     }
 
     /// The same for a single run: one that brings arrays for its outputs (`out=`).
     pub fn once(inputs: Values, targets: Vec<Target>) -> Self {
         Places { once: true, ..Places::new(inputs, targets) }
+    }
+
+    /// True when a run leaves results: outputs that are not in memory of the caller's.
+    pub fn leaves_results(&self) -> bool {
+        self.told
     }
 
     /// The inputs, for an engine that is not ONNX Runtime.
@@ -64,13 +72,20 @@ pub struct Bound {
     /// The outputs, put here by the lane before the outcome is known. Nothing is put here when all of them went into
     /// memory of the caller's.
     pub results: Arc<Mutex<Option<Values>>>,
+    /// Nobody wants the outputs for the answer itself: whoever runs it knows where they are.
+    pub silent: bool,
 }
 
 impl Bound {
     /// A request of its own: nobody else has a turn on it, or looks for its outputs afterwards.
     pub fn once(inputs: Values, targets: Vec<Target>) -> Self {
         let turn = Turn { taken: Arc::default(), over: AtomicBool::new(true) };
-        Bound { places: Arc::new(Places::once(inputs, targets)), turn, results: Arc::default() }
+        Bound {
+            places: Arc::new(Places::once(inputs, targets)),
+            turn,
+            results: Arc::default(),
+            silent: false,
+        }
     }
 }
 
@@ -90,6 +105,12 @@ impl Turn {
         Some(Turn { taken: Arc::clone(taken), over: AtomicBool::new(false) })
     }
 
+    /// Takes it again, for a request whose memory is used once more: nobody else has had it since.
+    pub fn renew(&mut self) {
+        self.taken.store(true, Ordering::Relaxed);
+        *self.over.get_mut() = false;
+    }
+
     /// Gives it back; later calls do nothing.
     pub fn end(&self) {
         if !self.over.swap(true, Ordering::AcqRel) {
@@ -105,9 +126,11 @@ impl Drop for Turn {
 }
 
 impl Bound {
-    /// Leaves the outputs for the binding, then ends its turn.
-    pub fn finish(&self, results: Option<Values>) {
-        *self.results.lock().unwrap_or_else(PoisonError::into_inner) = results;
+    /// Leaves the outputs for the binding, then ends its turn. What lies in memory of the caller's needs no telling.
+    pub fn finish(&self, results: Option<&Values>) {
+        if self.places.told {
+            *self.results.lock().unwrap_or_else(PoisonError::into_inner) = results.cloned();
+        }
         self.turn.end();
     }
 }

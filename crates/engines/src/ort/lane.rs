@@ -118,23 +118,25 @@ impl OrtLane {
     }
 
     pub(super) fn call(&mut self, options: *const OrtRunOptions) -> Result<(), Error> {
-        let api = &self.session.runtime.api;
-        let (names, feeds) = (&self.feeds.names, &self.feeds.values);
-        // SAFETY: all arrays have the lengths told; names and session live as long as `self.session`; the options are
-        // held by the job or by this lane.
-        let status = unsafe {
-            (api.run)(
-                self.session.raw,
-                options,
-                names.as_ptr(),
-                feeds.as_ptr().cast(),
-                names.len(),
-                self.output_names.as_ptr(),
-                self.output_names.len(),
-                self.outputs.as_mut_ptr(),
-            )
-        };
-        api.check_run(status)
+        call(
+            &self.session,
+            options,
+            &self.feeds.names,
+            &self.feeds.values,
+            &self.output_names,
+            &mut self.outputs,
+        )
+    }
+
+    /// The same with names and inputs that a binding has kept.
+    pub(super) fn call_with(
+        &mut self,
+        options: *const OrtRunOptions,
+        names: &[*const c_char],
+        feeds: &[*mut OrtValue],
+        output_names: &[*const c_char],
+    ) -> Result<(), Error> {
+        call(&self.session, options, names, feeds, output_names, &mut self.outputs)
     }
 
     /// Releases every engine value of the request, on this thread.
@@ -169,6 +171,35 @@ impl Drop for OrtLane {
         self.feeds.forget(self.session.runtime);
         self.pool.close();
     }
+}
+
+/// Runs the engine. The lists belong to one request of the session's: its names, and values that live until it returns.
+#[inline]
+fn call(
+    session: &Session,
+    options: *const OrtRunOptions,
+    names: &[*const c_char],
+    feeds: &[*mut OrtValue],
+    output_names: &[*const c_char],
+    outputs: &mut [*mut OrtValue],
+) -> Result<(), Error> {
+    let api = &session.runtime.api;
+    debug_assert!(names.len() == feeds.len() && output_names.len() == outputs.len());
+    // SAFETY: all arrays have the lengths told; names and session live as long as `session`; the options are held by the
+    // job or by its lane.
+    let status = unsafe {
+        (api.run)(
+            session.raw,
+            options,
+            names.as_ptr(),
+            feeds.as_ptr().cast(),
+            names.len(),
+            output_names.as_ptr(),
+            output_names.len(),
+            outputs.as_mut_ptr(),
+        )
+    };
+    api.check_run(status)
 }
 
 /// The engine's options behind a request's control.

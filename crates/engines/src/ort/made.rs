@@ -12,11 +12,13 @@ pub(super) struct Made {
     /// Whose names these are. Held weakly: a binding keeps no closed model in memory.
     session: Weak<Session>,
     runtime: &'static super::runtime::Runtime,
-    names: Vec<*const c_char>,
-    values: Vec<*mut OrtValue>,
-    output_names: Vec<*const c_char>,
+    pub(super) names: Vec<*const c_char>,
+    pub(super) values: Vec<*mut OrtValue>,
+    pub(super) output_names: Vec<*const c_char>,
     /// Null where every run gives a new one.
-    outputs: Vec<*mut OrtValue>,
+    pub(super) outputs: Vec<*mut OrtValue>,
+    /// The engine writes all outputs where they are to be: there is nothing to take from it.
+    pub(super) in_place: bool,
 }
 
 // SAFETY: the names are read only while the session lives; the values are plain views of memory that the binding holds,
@@ -64,22 +66,17 @@ impl OrtLane {
             names: self.feeds.names.clone(),
             values: std::mem::take(&mut self.feeds.values),
             output_names: self.output_names.clone(),
+            in_place: false,
         }
     }
 
-    /// Fills the lane's lists with what was kept.
+    /// Fills the lane's list of outputs, which the engine writes to, with what was kept.
     pub(super) fn reuse(&mut self, made: &Made) {
-        self.feeds.names.extend_from_slice(&made.names);
-        self.feeds.values.extend_from_slice(&made.values);
-        self.all_names = false;
-        self.output_names.clear();
-        self.output_names.extend_from_slice(&made.output_names);
         self.outputs.extend_from_slice(&made.outputs);
     }
 
-    /// Takes what was kept off the lists again: the lane does not release it.
+    /// Takes what was kept off the list again: the lane does not release it.
     pub(super) fn give_up(&mut self, made: &Made) {
-        self.feeds.values.clear();
         for (value, kept) in self.outputs.iter_mut().zip(&made.outputs) {
             if !kept.is_null() {
                 *value = std::ptr::null_mut();

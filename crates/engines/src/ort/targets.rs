@@ -29,9 +29,7 @@ pub(super) fn finish(owner: &OwnerBox, values: Option<&Values>) {
     if let Ok(bound) = bound_of(owner)
         && !bound.places.once
     {
-        // What lies in memory of the caller's needs no telling.
-        let told = bound.places.targets.iter().any(|target| !matches!(target, Target::Into(_)));
-        bound.finish(values.filter(|_| told).cloned());
+        bound.finish(values);
     }
 }
 
@@ -47,8 +45,11 @@ impl OrtLane {
         let places = &*bound.places;
         if let Some(made) = places.made.get().filter(|made| made.is_of(&self.session)) {
             self.reuse(made);
-            let result =
-                self.call(options).and_then(|()| self.take_targets(entered, wanted, &places.targets));
+            let called = self.call_with(options, &made.names, &made.values, &made.output_names);
+            let result = match called {
+                Ok(()) if bound.silent && made.in_place => Ok(Values::new()),
+                called => called.and_then(|()| self.take_targets(entered, wanted, &places.targets)),
+            };
             self.give_up(made);
             return result;
         }
@@ -66,7 +67,10 @@ impl OrtLane {
         }
         let values = self.take_targets(entered, wanted, &places.targets)?;
         if self.may_keep(places, wanted) {
-            let kept = self.keep(places.targets.iter().map(|target| matches!(target, Target::Into(_))));
+            let places_of = places.targets.iter().map(|target| matches!(target, Target::Into(_)));
+            let mut kept = self.keep(places_of);
+            kept.in_place = (0..places.targets.len())
+                .all(|at| !kept.outputs[at].is_null() && !self.session.passes_through(index(wanted, at)));
             // The binding's turn is this run's: nobody else has set it.
             drop(places.made.set(kept));
         }

@@ -24,9 +24,7 @@ pub(super) fn place(bound: &Bound, values: Values) -> Result<Values, Error> {
 
 /// Leaves the binding's outputs, or none after a failure, and ends its turn.
 pub(super) fn finish(bound: &Bound, values: Option<&Values>) {
-    // What lies in memory of the caller's needs no telling.
-    let told = bound.places.targets().iter().any(|target| !matches!(target, Target::Into(_)));
-    bound.finish(values.filter(|_| told).cloned());
+    bound.finish(values);
 }
 
 fn place_one(target: &Target, value: Value) -> Result<Value, Error> {
