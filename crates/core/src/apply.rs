@@ -19,6 +19,7 @@ impl Shared {
             self.waker.store(cores::current(), Ordering::Relaxed);
         }
         for lane in fx.wake.drain(..) {
+            cores::steer(&self.spots, lane);
             self.lane_bells[lane].notify_one();
         }
         let mut rare = fx.take_rare();

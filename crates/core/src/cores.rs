@@ -2,28 +2,106 @@
 //!
 //! The kernel likes to wake a thread on its waker's core. A waker that then spins or computes keeps the core, and on
 //! two cores the worker was seen to share it for seconds while the other stood idle: 5 us a request instead of 2.
+//!
+//! Nor must it queue up behind another lane of its session. Two lanes that each run for less than the kernel's balancing looks
+//! at stay on one core for good: the core that goes idle in between is not idle for long enough. A thread that sits behind
+//! another cannot move itself, so whoever wakes it steers it first.
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod place {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+    use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
     /// The core this thread runs on, counted from 1.
     pub(crate) fn current() -> u64 {
         sched_getcpu() as u64 + 1
     }
 
-    /// Moves this thread to another of its cores, and leaves it free to go anywhere afterwards.
-    pub(crate) fn leave(core: u64) {
+    /// Moves this thread to another of its cores, and leaves it free to go anywhere afterwards. Not where the others
+    /// are all taken by `running` lanes: there it would queue up behind one of them, while the waker soon sleeps.
+    pub(crate) fn leave(core: u64, running: usize) {
         let Ok(allowed) = sched_getaffinity(None) else { return };
-        let core = (core - 1) as usize;
-        let mut elsewhere = allowed;
-        if core >= CpuSet::MAX_CPU || allowed.count() < 2 {
+        if (allowed.count() as usize) < 2 + running {
             return;
         }
-        elsewhere.unset(core);
+        let elsewhere = without(allowed, core);
         // Failing changes nothing but speed.
         if sched_setaffinity(None, &elsewhere).is_ok() {
             let _ = sched_setaffinity(None, &allowed);
+        }
+    }
+
+    fn without(mut cores: CpuSet, core: u64) -> CpuSet {
+        let core = (core as usize).wrapping_sub(1);
+        if core < CpuSet::MAX_CPU {
+            cores.unset(core);
+        }
+        cores
+    }
+
+    /// Where a lane's worker is. On cache lines of its own: the lanes write it for every run.
+    #[derive(Default)]
+    #[repr(align(128))]
+    pub(crate) struct Spot {
+        /// 0 until it has run.
+        thread: AtomicI32,
+        /// Where it ran last.
+        core: AtomicU64,
+        running: AtomicBool,
+        steered: AtomicBool,
+        /// Where it may go once it is awake.
+        home: Mutex<Option<CpuSet>>,
+    }
+
+    impl Spot {
+        /// The worker begins a run.
+        pub(crate) fn enter(&self) {
+            if self.thread.load(Ordering::Relaxed) == 0 {
+                self.thread.store(Pid::as_raw(Some(gettid())), Ordering::Relaxed);
+            }
+            if self.steered.swap(false, Ordering::Acquire) {
+                let home = self.home.lock().map(|mut home| home.take());
+                if let Ok(Some(home)) = home {
+                    let _ = sched_setaffinity(None, &home);
+                }
+            }
+            self.core.store(current(), Ordering::Relaxed);
+            self.running.store(true, Ordering::Relaxed);
+        }
+
+        /// The run has ended.
+        pub(crate) fn exit(&self) {
+            self.running.store(false, Ordering::Relaxed);
+        }
+
+        fn taken(&self) -> Option<u64> {
+            self.running.load(Ordering::Relaxed).then(|| self.core.load(Ordering::Relaxed))
+        }
+    }
+
+    /// Has a worker that is about to be woken wake on a core where no other lane runs, if it would not anyway.
+    pub(crate) fn steer(spots: &[Spot], lane: usize) {
+        let Some(spot) = spots.get(lane) else { return };
+        let last = spot.core.load(Ordering::Relaxed);
+        let others = || spots.iter().filter_map(Spot::taken);
+        let Some(thread) = Pid::from_raw(spot.thread.load(Ordering::Relaxed)) else { return };
+        if spot.steered.load(Ordering::Relaxed) || !others().any(|core| core == last) {
+            return;
+        }
+        let Ok(allowed) = sched_getaffinity(Some(thread)) else { return };
+        let free = others().fold(allowed, without);
+        let better = without(free, current());
+        let goal = if better.count() > 0 { better } else { free };
+        if goal.count() == 0 {
+            return;
+        }
+        if let Ok(mut home) = spot.home.lock() {
+            *home = Some(allowed);
+            spot.steered.store(true, Ordering::Release);
+            // Failing changes nothing but speed.
+            let _ = sched_setaffinity(Some(thread), &goal);
         }
     }
 }
@@ -36,7 +114,20 @@ mod place {
     }
 
     /// Left to the operating system.
-    pub(crate) fn leave(_core: u64) {}
+    pub(crate) fn leave(_core: u64, _running: usize) {}
+
+    /// Nothing is known of where a worker is.
+    #[derive(Default)]
+    pub(crate) struct Spot;
+
+    impl Spot {
+        pub(crate) fn enter(&self) {}
+
+        pub(crate) fn exit(&self) {}
+    }
+
+    /// Left to the operating system.
+    pub(crate) fn steer(_spots: &[Spot], _lane: usize) {}
 }
 
-pub(crate) use place::{current, leave};
+pub(crate) use place::{Spot, current, leave, steer};

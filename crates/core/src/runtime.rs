@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
+use crate::cores::Spot;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
@@ -45,6 +46,8 @@ pub struct Shared {
     usual: AtomicU64,
     /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
     pub(crate) waker: AtomicU64,
+    /// Where the workers are; none where there is but one, see `cores`.
+    pub(crate) spots: Vec<Spot>,
 }
 
 /// How a thread waits for its own request.
@@ -85,6 +88,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             usual: AtomicU64::new(0),
             waker: AtomicU64::new(0),
+            spots: (0..if count > 1 { count } else { 0 }).map(|_| Spot::default()).collect(),
             state: Mutex::new(State::new(config, lanes)),
         }))
     }

@@ -13,7 +13,10 @@ use crate::work::Work;
 pub(crate) fn work(shared: &Arc<Shared>, lane: usize) {
     let mut finished = None;
     while let Some(mut work) = shared.step(lane, finished.take()) {
+        let spot = shared.spots.get(lane);
+        spot.inspect(|spot| spot.enter());
         work.run();
+        spot.inspect(|spot| spot.exit());
         finished = Some(work);
     }
 }
@@ -99,10 +102,11 @@ impl Shared {
         while state.is_parked(lane) {
             state = wait(&self.lane_bells[lane], state, None);
         }
+        let running = state.lanes_running();
         drop(state);
         let core = cores::current();
         if core != 0 && self.waker.swap(0, Ordering::Relaxed) == core {
-            cores::leave(core);
+            cores::leave(core, running);
         }
         Turn::Park
     }

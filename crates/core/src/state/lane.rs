@@ -71,6 +71,11 @@ impl State {
         self.lanes.iter_mut().filter_map(|lane| lane.work.as_mut()?.engine.take()).collect()
     }
 
+    /// How many lanes are at work.
+    pub(crate) fn lanes_running(&self) -> usize {
+        self.lanes.iter().filter(|lane| lane.busy).count()
+    }
+
     /// True while the lane's worker is to sleep.
     pub(crate) fn is_parked(&self, lane: usize) -> bool {
         self.lanes[lane].parked
