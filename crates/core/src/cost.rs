@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use crate::batch::{Advice, Limits};
 use crate::request::Time;
+use crate::samples::{Mean, PAYS, Recent, Rivals};
 
-/// Runs of either kind that a verdict needs, and those that it looks at.
-const RUNS: usize = 8;
-const RECENT: usize = 8;
-/// A row in a batch has to take less than this share of its time alone.
-const PAYS: f64 = 0.95;
 /// While batching is on, one of so many runs is alone, so that its cost stays known.
 const SAMPLE_EVERY: u32 = 64;
 /// While it is off, it is tried again after so many requests, or so much time; sooner at first, since a verdict made
@@ -23,50 +19,6 @@ const GROUPS: usize = 32;
 const SEEN: u32 = 8;
 /// Sizes 1, 2, 4, ...
 const BUCKETS: usize = 16;
-
-/// A mean that follows slowly: the last eight samples or so, none of which counts for more than twice the mean.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    value: f64,
-    count: u32,
-}
-
-impl Mean {
-    fn add(&mut self, sample: f64) {
-        self.count = self.count.saturating_add(1);
-        // The first run of a kind allocates what later ones find.
-        if self.count <= 2 {
-            self.value = sample;
-            return;
-        }
-        let weight = 1.0 / f64::from((self.count - 1).min(8));
-        self.value += (sample.min(2.0 * self.value) - self.value) * weight;
-    }
-}
-
-/// The last samples of a kind. What disturbs a run only makes it longer, so the shortest of them is compared:
-/// a mean would follow every other process on the machine.
-#[derive(Debug, Clone, Copy, Default)]
-struct Recent {
-    last: [f64; RECENT],
-    count: usize,
-}
-
-impl Recent {
-    fn add(&mut self, sample: f64) {
-        self.last[self.count % RECENT] = sample;
-        self.count += 1;
-    }
-
-    fn known(&self) -> bool {
-        self.count >= RUNS
-    }
-
-    fn value(&self) -> f64 {
-        let known = &self.last[..self.count.min(RECENT)];
-        known.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0)
-    }
-}
 
 /// Whether requests of a group are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +40,11 @@ struct Curve {
     best: Option<f64>,
     /// Nanoseconds a row, by the size of the run.
     by_size: [Mean; BUCKETS],
-    /// Rows that were released together, and how often.
+    /// Rows that were there at once, waiting or running, and of how many runs that is known.
     rows: Mean,
     releases: u32,
+    /// Nanoseconds a row: where lanes shared what was there, and where one took it all.
+    shared: Rivals,
     since_alone: u32,
     /// Requests after which the next probe is due.
     probe: u64,
@@ -110,6 +64,7 @@ impl Curve {
             by_size: [Mean::default(); BUCKETS],
             rows: Mean::default(),
             releases: 0,
+            shared: Rivals::default(),
             since_alone: 0,
             probe: FIRST_PROBE,
             runs: 0,
@@ -133,7 +88,10 @@ impl Curve {
         let saving = (self.phase == Phase::On)
             .then(|| Duration::from_nanos((self.alone.value() - self.joined.value()).max(0.0) as u64));
         let run = (self.runs > 0).then(|| self.longest(limits.max_size));
-        Advice::Join { expected: self.expected(limits.max_size), saving, run }
+        let usual = (self.releases >= SEEN).then(|| (self.rows.value - 0.05).ceil() as u32);
+        // Now and then more, or a size once found would never grow.
+        let probe = self.releases.is_multiple_of(8);
+        Advice::Join { usual, probe, share: self.shared.choose(), saving, run }
     }
 
     /// How long a run of this size takes, by the nearest size that is known.
@@ -141,15 +99,6 @@ impl Curve {
         let known = (0..BUCKETS).rev().find(|&at| self.by_size[at].count > 0);
         let nanos = known.map_or(0.0, |at| self.by_size[at].value * f64::from(size));
         Duration::from_nanos(nanos as u64)
-    }
-
-    /// Rows that usually come together; now and then more, or a size once found would never grow.
-    fn expected(&self, most: u32) -> u32 {
-        if self.releases < SEEN {
-            return most;
-        }
-        let usual = (self.rows.value - 0.05).ceil() as u32;
-        if self.releases.is_multiple_of(8) { usual + (usual / 2).max(1) } else { usual }
     }
 
     fn compare(&mut self, together: bool, each: f64) {
@@ -213,15 +162,21 @@ impl Learner {
         }
         match self.curves.iter().find(|curve| curve.key == key) {
             Some(curve) => curve.advice(limits),
-            None => Advice::Join { expected: limits.max_size, saving: None, run: None },
+            None => Advice::Join { usual: None, probe: false, share: true, saving: None, run: None },
         }
     }
 
-    /// So many rows were released together.
-    pub fn released(&mut self, key: u64, rows: u32) {
+    /// So many rows were there at most while a run was under way.
+    pub fn together(&mut self, key: u64, rows: u32) {
         let curve = self.curve(key);
         curve.releases = curve.releases.wrapping_add(1);
         curve.rows.add(f64::from(rows));
+    }
+
+    /// What so many rows took that were one of so many lanes' share (1: one lane took all), where lanes could share.
+    pub fn split(&mut self, key: u64, rows: u32, lanes: u32, took: Duration) {
+        let each = (took.as_nanos() as f64).max(1.0) / f64::from(rows.max(1)) / f64::from(lanes.max(1));
+        self.curve(key).shared.add(lanes > 1, each);
     }
 
     /// A run of this group ended.

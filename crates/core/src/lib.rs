@@ -34,6 +34,7 @@ pub mod pull;
 pub mod reorder;
 pub mod request;
 pub mod runtime;
+mod samples;
 pub mod schedule;
 pub mod slot;
 pub mod state;

@@ -9,6 +9,15 @@ use crate::engine::{Control, Lane};
 use crate::request::Time;
 use crate::work::Work;
 
+/// What a lane took of the rows that were there. Zeros where nothing was joined.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Part {
+    /// Most rows that were there at once while it ran, waiting or running.
+    pub(super) rows: u32,
+    /// Among so many lanes they were shared; 1 where it took all although others could have had some.
+    pub(super) lanes: u32,
+}
+
 /// A lane, as the state sees it.
 pub(crate) struct LaneSlot {
     /// What is taken to run here, empty but for the engine's lane; `None` while somebody has it.
@@ -28,6 +37,7 @@ pub(crate) struct LaneSlot {
     /// Its engine did not come back in time; nobody waits for it.
     pub(super) hung: bool,
     pub(super) running: SmallVec<[Running; 1]>,
+    pub(super) part: Part,
     pub(super) since: Time,
     pub(super) busy_time: Duration,
     pub(super) runs: u64,
@@ -46,6 +56,7 @@ impl LaneSlot {
             gone: false,
             hung: false,
             running: SmallVec::new(),
+            part: Part::default(),
             since: Time::ZERO,
             busy_time: Duration::ZERO,
             runs: 0,
@@ -57,6 +68,11 @@ impl LaneSlot {
     /// A thread of the session's own drives it.
     pub(super) fn is_driven(&self) -> bool {
         self.worker || self.staffed
+    }
+
+    /// Rows of what it runs.
+    pub(super) fn rows(&self) -> u32 {
+        self.running.iter().fold(0, |rows, one| rows.saturating_add(one.group.map_or(1, |group| group.rows)))
     }
 
     /// What stops each of the lane's requests: its own options, else the lane's.

@@ -13,6 +13,7 @@ mod flow;
 mod join;
 mod lane;
 mod place;
+mod share;
 mod time;
 mod watch;
 
