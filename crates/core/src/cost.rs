@@ -17,6 +17,8 @@ const PROBE_AFTER: Duration = Duration::from_secs(10);
 const GROUPS: usize = 32;
 /// Releases before the usual size of a group is known.
 const SEEN: u32 = 8;
+/// One of so many releases waits for more than usual.
+const PROBE_EVERY: u32 = 8;
 /// Sizes 1, 2, 4, ...
 const BUCKETS: usize = 16;
 
@@ -89,8 +91,8 @@ impl Curve {
             .then(|| Duration::from_nanos((self.alone.value() - self.joined.value()).max(0.0) as u64));
         let run = (self.runs > 0).then(|| self.longest(limits.max_size));
         let usual = (self.releases >= SEEN).then(|| (self.rows.value - 0.05).ceil() as u32);
-        // Now and then more, or a size once found would never grow.
-        let probe = self.releases.is_multiple_of(8);
+        // Or a size once found would never grow.
+        let probe = self.releases.is_multiple_of(PROBE_EVERY);
         Advice::Join { usual, probe, share: self.shared.choose(), saving, run }
     }
 

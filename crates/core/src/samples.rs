@@ -89,7 +89,8 @@ impl Rivals {
         }
         self.since = 0;
         if let Some(best) = self.best.take() {
-            let (gone, tried) = if new { (&mut self.old, &mut self.new) } else { (&mut self.new, &mut self.old) };
+            let (gone, tried) =
+                if new { (&mut self.old, &mut self.new) } else { (&mut self.new, &mut self.old) };
             gone.add(best);
             tried.add(took);
         }

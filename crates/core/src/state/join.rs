@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::{Effects, Phase, State};
+use super::lane::Part;
+use super::{Effects, Phase, Running, State};
 use crate::batch::{Advice, Lanes, Limits, Reason, Verdict, Waiting, decide};
 use crate::cost::Learner;
 use crate::request::{Outcome, Time};
@@ -307,6 +308,11 @@ impl State {
         }
     }
 
+    /// As if one that runs led another run.
+    pub(super) fn lead_like(&self, one: &Running) -> Option<Lead> {
+        Some(Lead { key: one.group?.key, flow: one.flow, priority: one.priority, any_lane: false })
+    }
+
     fn lead(&self, index: usize, lane: usize) -> Option<Lead> {
         let entry = self.entries[index].as_ref()?;
         let any_lane = !self.lanes[lane].worker;
@@ -324,14 +330,16 @@ impl State {
 
     /// Learns from a run that has ended.
     pub(super) fn learn(&mut self, work: &mut Work, took: Time, now: Time) {
+        let part = self.lanes[work.lane].part;
+        let there = if part.rows > 0 { self.there_at_once(work.lane, now) } else { 0 };
         let Some(batcher) = &mut self.batcher else { return };
         if let Some(reason) = work.refused.take() {
             batcher.learner.refuse(reason);
         }
-        let part = std::mem::take(&mut self.lanes[work.lane].part);
+        self.lanes[work.lane].part = Part::default();
         let running = &self.lanes[work.lane].running;
-        if let Some(group) = running.first().and_then(|one| one.group).filter(|_| part.rows > 0) {
-            batcher.learner.together(group.key, part.rows);
+        if let Some(group) = running.first().and_then(|one| one.group).filter(|_| there > 0) {
+            batcher.learner.together(group.key, there);
         }
         // What was stopped or failed says nothing of what a run costs.
         let whole = running.iter().all(|one| one.ended.is_none());
