@@ -6,7 +6,8 @@ use crate::batch::{Advice, Limits};
 use crate::request::Time;
 use crate::samples::{Mean, PAYS, Recent, Rivals};
 
-/// While batching is on, one of so many runs is alone, so that its cost stays known.
+/// While batching is on, one of so many runs is alone, so that its cost stays known; sooner at first, as below.
+const FIRST_SAMPLE: u32 = 8;
 const SAMPLE_EVERY: u32 = 64;
 /// While it is off, it is tried again after so many requests, or so much time; sooner at first, since a verdict made
 /// on a busy machine may be wrong.
@@ -48,6 +49,11 @@ struct Curve {
     /// Nanoseconds a row: where lanes shared what was there, and where one took it all.
     shared: Rivals,
     since_alone: u32,
+    /// Runs after which the next is alone, while batching is on.
+    sample: u32,
+    /// The last verdict was that batching does not pay, for a row took so many nanoseconds joined and alone. A trial
+    /// does not change that before it is over.
+    off: Option<(f64, f64)>,
     /// Requests after which the next probe is due.
     probe: u64,
     runs: u64,
@@ -68,6 +74,8 @@ impl Curve {
             releases: 0,
             shared: Rivals::default(),
             since_alone: 0,
+            sample: FIRST_SAMPLE,
+            off: None,
             probe: FIRST_PROBE,
             runs: 0,
             used: 0,
@@ -82,7 +90,7 @@ impl Curve {
         let sample = match self.phase {
             Phase::Off { .. } => return Advice::Off,
             Phase::Learning => self.joined.known() && !self.alone.known(),
-            Phase::On => self.since_alone >= SAMPLE_EVERY,
+            Phase::On => self.since_alone >= self.sample,
         };
         if sample {
             return Advice::Alone;
@@ -110,6 +118,7 @@ impl Curve {
             // measured alone before it, so both are noted in pairs.
             (Phase::On, true) => self.best = Some(self.best.map_or(each, |best| best.min(each))),
             (Phase::On, false) => {
+                self.sample = (2 * self.sample).min(SAMPLE_EVERY);
                 if let Some(best) = self.best.take() {
                     self.joined.add(best);
                     self.alone.add(each);
@@ -137,8 +146,16 @@ impl Curve {
                 }
             }
             _ if !(self.joined.known() && self.alone.known()) => self.phase,
-            _ if self.pays() => Phase::On,
-            _ => Phase::Off { since: now, requests: 0 },
+            Phase::On if self.pays() => Phase::On,
+            _ if self.pays() => {
+                self.sample = FIRST_SAMPLE;
+                self.off = None;
+                Phase::On
+            }
+            _ => {
+                self.off = Some((self.joined.value(), self.alone.value()));
+                Phase::Off { since: now, requests: 0 }
+            }
         };
     }
 }
@@ -221,9 +238,8 @@ impl Learner {
         if let Some(refused) = &self.refused {
             return Some(refused.to_string());
         }
-        let curve = self.main().filter(|curve| matches!(curve.phase, Phase::Off { .. }))?;
-        let millis = |nanos: f64| nanos / 1e6;
-        let (joined, alone) = (millis(curve.joined.value()), millis(curve.alone.value()));
+        let (joined, alone) = self.main()?.off?;
+        let (joined, alone) = (joined / 1e6, alone / 1e6);
         Some(format!("a row takes {joined:.3} ms in a batch and {alone:.3} ms alone"))
     }
 

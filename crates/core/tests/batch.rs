@@ -146,6 +146,7 @@ fn what_is_off_is_tried_again_rarely() {
         assert_eq!(learner.advice(1, &limits), Advice::Off, "{requests}");
         run(&mut learner, 1, 1);
         assert!(matches!(learner.advice(1, &limits), Advice::Join { .. }), "{requests}");
+        assert!(learner.off_reason().is_some(), "a trial is no verdict");
         (0..8).for_each(|_| run(&mut learner, 8, 1));
     }
     (0..1_000).for_each(|_| run(&mut learner, 1, 1));
@@ -208,6 +209,23 @@ fn a_busy_spell_does_not_turn_batching_off_nor_does_a_change_go_unnoticed() {
     assert!(follow(40, 160, 1_000), "everything is four times as slow");
     assert!(follow(10, 40, 1_000));
     assert!(!follow(5, 80, 64 * 20), "a row costs more now, and is tried only now and then");
+}
+
+#[test]
+fn a_verdict_made_in_a_busy_spell_is_soon_made_again() {
+    let (mut learner, limits) = (Learner::default(), limits(8, 2));
+    let mut run = |alone: u32| {
+        let (requests, took) = match learner.advice(1, &limits) {
+            Advice::Join { .. } => (8, MS * 80),
+            Advice::Alone | Advice::Off => (1, MS * alone),
+        };
+        learner.record(1, requests, requests, took, Duration::ZERO);
+        learner.off_reason().is_some()
+    };
+    // A row takes 10 ms either way, but whatever runs alone is disturbed at first.
+    assert!((0..16).all(|_| !run(12)));
+    let taken = (0..64).take_while(|_| !run(10)).count();
+    assert!(taken < 10, "{taken}");
 }
 
 /// Eight rows at a time on two lanes that take so long for four rows each, at once, and for eight rows alone.
