@@ -76,6 +76,19 @@ mod place {
             self.running.store(false, Ordering::Relaxed);
         }
 
+        /// As if it ran on the core where the other ran last.
+        #[cfg(test)]
+        pub(crate) fn runs_beside(&self, other: &Spot) {
+            self.core.store(other.core.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.running.store(true, Ordering::Relaxed);
+        }
+
+        /// The core where it ran last, counted from 0.
+        #[cfg(test)]
+        pub(crate) fn last(&self) -> Option<usize> {
+            (self.core.load(Ordering::Relaxed) as usize).checked_sub(1)
+        }
+
         fn taken(&self) -> Option<u64> {
             self.running.load(Ordering::Relaxed).then(|| self.core.load(Ordering::Relaxed))
         }
@@ -103,6 +116,52 @@ mod place {
             // Failing changes nothing but speed.
             let _ = sched_setaffinity(Some(thread), &goal);
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use rustix::thread::{CpuSet, gettid, sched_getaffinity};
+
+    use super::*;
+
+    #[test]
+    fn a_worker_is_steered_past_another_lane_for_one_wake_up() {
+        let spots = [Spot::default(), Spot::default()];
+        let (to_test, at_test) = channel();
+        let (to_worker, at_worker) = channel::<()>();
+        let affinity = |thread| sched_getaffinity(Some(thread)).expect("of this process");
+        std::thread::scope(|scope| {
+            let worker = &spots[0];
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    worker.enter();
+                    worker.exit();
+                    to_test.send(gettid()).expect("the test waits");
+                    if at_worker.recv().is_err() {
+                        break;
+                    }
+                }
+            });
+            let thread = at_test.recv().expect("it ran");
+            let home = affinity(thread);
+            steer(&spots, 0);
+            assert_eq!(affinity(thread), home, "no other lane runs");
+            spots[1].runs_beside(&spots[0]);
+            steer(&spots, 0);
+            let steered = affinity(thread);
+            let core = spots[0].last().expect("it ran");
+            // With one core there is nowhere to go.
+            assert_eq!(steered.is_set(core), home.count() == 1);
+            assert!((0..CpuSet::MAX_CPU).all(|core| home.is_set(core) || !steered.is_set(core)));
+            spots[1].exit();
+            to_worker.send(()).expect("it waits");
+            at_test.recv().expect("it ran again");
+            assert_eq!(affinity(thread), home, "it takes its own back");
+            drop(to_worker);
+        });
     }
 }
 

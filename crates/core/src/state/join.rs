@@ -25,7 +25,7 @@ pub(crate) struct Batcher {
 /// Dynamic batching in `stats()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchStats {
-    /// False while nothing is joined.
+    /// False while nothing is joined but to try it again.
     pub enabled: bool,
     /// Runs that were started.
     pub runs: u64,
