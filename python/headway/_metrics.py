@@ -103,8 +103,8 @@ class BatchingStats(Record):
     #: Requests a run, on average.
     mean_size: float
     #: Runs by why they started with what they had: ``"full"``, ``"delay"``, ``"deadline"``, ``"idle"`` (nobody else was
-    #: expected in the time that a larger batch saves), ``"closing"``, ``"alone"``, ``"off"``, ``"shared"`` (a lane took its
-    #: share, the rest is for the others).
+    #: expected in the time that a larger batch saves), ``"closing"``, ``"alone"``, ``"off"``, ``"shared"`` (a lane took
+    #: its share, the rest is for the others).
     released: dict[str, int]
     #: Seconds that a run takes by its size in rows: 1, 2, 4, 8, ...; where that is known.
     cost: dict[int, float]
