@@ -112,7 +112,7 @@ def _speech(
         return stack.enter_context(models.ours(model, serial=True, **options))
 
     batched = session(batching=headway.Batching(STREAMS, axes=AXES))
-    spread = session(workers=cores, batching=headway.Batching(STREAMS // cores or 1, axes=AXES))
+    spread = session(workers=cores, batching=headway.Batching(STREAMS, axes=AXES))
     plain, wide = session(queue_depth=16), session(workers=cores, queue_depth=16)
     rival = models.theirs(model)
     return {

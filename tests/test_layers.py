@@ -50,6 +50,7 @@ PURE = {
     "batch",
     "cost",
     "placement",
+    "samples",
     "vigil",
 }
 LOCKED = {"state", "slot", "bell"}

@@ -96,14 +96,15 @@ class ThreadStats(Record):
 class BatchingStats(Record):
     """Dynamic batching: what it did, and what it knows of the group of requests that runs most."""
 
-    #: False while requests are not joined because it does not pay.
+    #: False while requests are not joined because it does not pay, and while that is tried again.
     enabled: bool
     #: Runs that were started, those of one request included.
     runs: int
     #: Requests a run, on average.
     mean_size: float
     #: Runs by why they started with what they had: ``"full"``, ``"delay"``, ``"deadline"``, ``"idle"`` (nobody else was
-    #: expected in the time that a larger batch saves), ``"closing"``, ``"alone"``, ``"off"``.
+    #: expected in the time that a larger batch saves), ``"closing"``, ``"alone"``, ``"off"``, ``"shared"`` (a lane took
+    #: its share, the rest is for the others).
     released: dict[str, int]
     #: Seconds that a run takes by its size in rows: 1, 2, 4, 8, ...; where that is known.
     cost: dict[int, float]

@@ -19,6 +19,7 @@ impl Shared {
             self.waker.store(cores::current(), Ordering::Relaxed);
         }
         for lane in fx.wake.drain(..) {
+            cores::steer(&self.spots, lane);
             self.lane_bells[lane].notify_one();
         }
         let mut rare = fx.take_rare();
@@ -27,7 +28,7 @@ impl Shared {
                 slot.announce();
             }
             if let Some(lane) = rare.late.take() {
-                cores::drive_away(self.threads[lane].load(Ordering::Relaxed));
+                cores::drive_away(&self.spots[lane]);
             }
             for (slot, error) in rare.refusals.drain(..) {
                 slot.refuse(error);

@@ -34,11 +34,13 @@ pub enum Reason {
     Alone,
     /// Batching is off.
     Off,
+    /// It took its share: the rest is for lanes that are free or about to be.
+    Shared,
 }
 
 impl Reason {
     /// Every reason, in the order of its number.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 8] = [
         Reason::Full,
         Reason::Delay,
         Reason::Deadline,
@@ -46,6 +48,7 @@ impl Reason {
         Reason::Closing,
         Reason::Alone,
         Reason::Off,
+        Reason::Shared,
     ];
 
     /// The word in `stats()`.
@@ -58,6 +61,7 @@ impl Reason {
             Reason::Closing => "closing",
             Reason::Alone => "alone",
             Reason::Off => "off",
+            Reason::Shared => "shared",
         }
     }
 }
@@ -77,6 +81,17 @@ pub struct Waiting {
     pub awaited: bool,
     /// The session admits nothing any more.
     pub closing: bool,
+    /// Who shares them.
+    pub lanes: Lanes,
+}
+
+/// The lanes among which the rows of a group are shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lanes {
+    /// Those that are free, and those that run rows of the group and will be.
+    pub count: u32,
+    /// Rows that these run now: they will be company again, but not now.
+    pub running: u32,
 }
 
 /// What experience says of a group.
@@ -88,8 +103,12 @@ pub enum Advice {
     Alone,
     /// Join what there is.
     Join {
-        /// Rows that usually come together.
-        expected: u32,
+        /// Rows that usually are there at once, waiting or running; `None` while unknown.
+        usual: Option<u32>,
+        /// Look whether there are more by now.
+        probe: bool,
+        /// Free lanes share what there is.
+        share: bool,
         /// What one row more saves; `None` while unknown.
         saving: Option<Duration>,
         /// How long a run takes; `None` while unknown.
@@ -109,12 +128,56 @@ pub enum Verdict {
 /// Left between the end of a run and the deadline: timers and wake-ups are late by some of it.
 pub const SLACK: Duration = Duration::from_millis(1);
 
+impl Advice {
+    /// Rows that a free lane waits for.
+    pub fn goal(&self, limits: &Limits, lanes: Lanes) -> u32 {
+        let Advice::Join { usual, probe, share, .. } = *self else { return 1 };
+        let Some(usual) = usual else { return limits.max_size.max(1) };
+        // While others run, whoever is new is seen waiting.
+        let more = if probe && lanes.running == 0 { (usual / 2).max(1) } else { 0 };
+        let all = usual.saturating_add(more);
+        let part = if share { all.div_ceil(lanes.count.max(1)) } else { all };
+        part.min(all.saturating_sub(lanes.running)).min(limits.max_size).max(1)
+    }
+
+    /// Rows that a lane takes at most when so many wait: with those that run, each lane gets as many.
+    pub fn share(&self, limits: &Limits, rows: u32, lanes: Lanes) -> u32 {
+        match *self {
+            Advice::Join { usual: Some(usual), share: true, .. } if lanes.count > 1 => {
+                let all = usual.max(rows.saturating_add(lanes.running));
+                all.div_ceil(lanes.count).clamp(1, limits.max_size.max(1))
+            }
+            _ => limits.max_size.max(1),
+        }
+    }
+
+    /// Among how many lanes a run's rows were shared, `all` being those that were there and that others run: 1 when it took
+    /// more than its share, 0 where there was nothing to share.
+    pub fn parts(&self, limits: &Limits, taken: u32, all: u32, lanes: Lanes) -> u32 {
+        let Advice::Join { usual: Some(usual), share, .. } = *self else { return 0 };
+        let all = usual.max(all);
+        let each = all.div_ceil(lanes.count.max(1));
+        match share {
+            _ if each >= all.min(limits.max_size) => 0,
+            true => lanes.count,
+            false => u32::from(taken > each),
+        }
+    }
+
+    /// Whether so many rows are worth another lane, while `coming` lanes are on their way to take their shares.
+    pub fn needs_another(&self, limits: &Limits, rows: u32, coming: u32, mut lanes: Lanes) -> bool {
+        let taken = coming.saturating_mul(self.share(limits, rows, lanes));
+        lanes.running = lanes.running.saturating_add(taken);
+        rows.checked_sub(taken).is_some_and(|left| left >= self.goal(limits, lanes))
+    }
+}
+
 /// Whether the requests run now.
 pub fn decide(limits: &Limits, waiting: &Waiting, advice: Advice, now: Time) -> Verdict {
-    let (expected, saving, run) = match advice {
+    let (saving, run) = match advice {
         Advice::Off => return Verdict::Release(Reason::Off),
         Advice::Alone => return Verdict::Release(Reason::Alone),
-        Advice::Join { expected, saving, run } => (expected, saving, run),
+        Advice::Join { saving, run, .. } => (saving, run),
     };
     if waiting.closing {
         return Verdict::Release(Reason::Closing);
@@ -122,7 +185,7 @@ pub fn decide(limits: &Limits, waiting: &Waiting, advice: Advice, now: Time) -> 
     if waiting.complete || waiting.rows >= limits.max_size {
         return Verdict::Release(Reason::Full);
     }
-    let missing = expected.min(limits.max_size).saturating_sub(waiting.rows);
+    let missing = advice.goal(limits, waiting.lanes).saturating_sub(waiting.rows);
     if waiting.awaited || missing == 0 {
         return Verdict::Release(Reason::Idle);
     }

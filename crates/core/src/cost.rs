@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use crate::batch::{Advice, Limits};
 use crate::request::Time;
+use crate::samples::{Mean, PAYS, Recent, Rivals};
 
-/// Runs of either kind that a verdict needs, and those that it looks at.
-const RUNS: usize = 8;
-const RECENT: usize = 8;
-/// A row in a batch has to take less than this share of its time alone.
-const PAYS: f64 = 0.95;
-/// While batching is on, one of so many runs is alone, so that its cost stays known.
+/// While batching is on, one of so many runs is alone, so that its cost stays known; sooner at first, as below.
+const FIRST_SAMPLE: u32 = 8;
 const SAMPLE_EVERY: u32 = 64;
 /// While it is off, it is tried again after so many requests, or so much time; sooner at first, since a verdict made
 /// on a busy machine may be wrong.
@@ -21,52 +18,10 @@ const PROBE_AFTER: Duration = Duration::from_secs(10);
 const GROUPS: usize = 32;
 /// Releases before the usual size of a group is known.
 const SEEN: u32 = 8;
+/// One of so many releases waits for more than usual.
+const PROBE_EVERY: u32 = 8;
 /// Sizes 1, 2, 4, ...
 const BUCKETS: usize = 16;
-
-/// A mean that follows slowly: the last eight samples or so, none of which counts for more than twice the mean.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    value: f64,
-    count: u32,
-}
-
-impl Mean {
-    fn add(&mut self, sample: f64) {
-        self.count = self.count.saturating_add(1);
-        // The first run of a kind allocates what later ones find.
-        if self.count <= 2 {
-            self.value = sample;
-            return;
-        }
-        let weight = 1.0 / f64::from((self.count - 1).min(8));
-        self.value += (sample.min(2.0 * self.value) - self.value) * weight;
-    }
-}
-
-/// The last samples of a kind. What disturbs a run only makes it longer, so the shortest of them is compared:
-/// a mean would follow every other process on the machine.
-#[derive(Debug, Clone, Copy, Default)]
-struct Recent {
-    last: [f64; RECENT],
-    count: usize,
-}
-
-impl Recent {
-    fn add(&mut self, sample: f64) {
-        self.last[self.count % RECENT] = sample;
-        self.count += 1;
-    }
-
-    fn known(&self) -> bool {
-        self.count >= RUNS
-    }
-
-    fn value(&self) -> f64 {
-        let known = &self.last[..self.count.min(RECENT)];
-        known.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0)
-    }
-}
 
 /// Whether requests of a group are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +43,17 @@ struct Curve {
     best: Option<f64>,
     /// Nanoseconds a row, by the size of the run.
     by_size: [Mean; BUCKETS],
-    /// Rows that were released together, and how often.
+    /// Rows that were there at once, waiting or running, and of how many runs that is known.
     rows: Mean,
     releases: u32,
+    /// Nanoseconds a row: where lanes shared what was there, and where one took it all.
+    shared: Rivals,
     since_alone: u32,
+    /// Runs after which the next is alone, while batching is on.
+    sample: u32,
+    /// The last verdict was that batching does not pay, for a row took so many nanoseconds joined and alone. A trial
+    /// does not change that before it is over.
+    off: Option<(f64, f64)>,
     /// Requests after which the next probe is due.
     probe: u64,
     runs: u64,
@@ -110,7 +72,10 @@ impl Curve {
             by_size: [Mean::default(); BUCKETS],
             rows: Mean::default(),
             releases: 0,
+            shared: Rivals::default(),
             since_alone: 0,
+            sample: FIRST_SAMPLE,
+            off: None,
             probe: FIRST_PROBE,
             runs: 0,
             used: 0,
@@ -125,7 +90,7 @@ impl Curve {
         let sample = match self.phase {
             Phase::Off { .. } => return Advice::Off,
             Phase::Learning => self.joined.known() && !self.alone.known(),
-            Phase::On => self.since_alone >= SAMPLE_EVERY,
+            Phase::On => self.since_alone >= self.sample,
         };
         if sample {
             return Advice::Alone;
@@ -133,7 +98,10 @@ impl Curve {
         let saving = (self.phase == Phase::On)
             .then(|| Duration::from_nanos((self.alone.value() - self.joined.value()).max(0.0) as u64));
         let run = (self.runs > 0).then(|| self.longest(limits.max_size));
-        Advice::Join { expected: self.expected(limits.max_size), saving, run }
+        let usual = (self.releases >= SEEN).then(|| (self.rows.value - 0.05).ceil() as u32);
+        // Or a size once found would never grow.
+        let probe = self.releases.is_multiple_of(PROBE_EVERY);
+        Advice::Join { usual, probe, share: self.shared.choose(), saving, run }
     }
 
     /// How long a run of this size takes, by the nearest size that is known.
@@ -143,15 +111,6 @@ impl Curve {
         Duration::from_nanos(nanos as u64)
     }
 
-    /// Rows that usually come together; now and then more, or a size once found would never grow.
-    fn expected(&self, most: u32) -> u32 {
-        if self.releases < SEEN {
-            return most;
-        }
-        let usual = (self.rows.value - 0.05).ceil() as u32;
-        if self.releases.is_multiple_of(8) { usual + (usual / 2).max(1) } else { usual }
-    }
-
     fn compare(&mut self, together: bool, each: f64) {
         self.since_alone = if together { self.since_alone.saturating_add(1) } else { 0 };
         match (self.phase, together) {
@@ -159,6 +118,7 @@ impl Curve {
             // measured alone before it, so both are noted in pairs.
             (Phase::On, true) => self.best = Some(self.best.map_or(each, |best| best.min(each))),
             (Phase::On, false) => {
+                self.sample = (2 * self.sample).min(SAMPLE_EVERY);
                 if let Some(best) = self.best.take() {
                     self.joined.add(best);
                     self.alone.add(each);
@@ -186,8 +146,16 @@ impl Curve {
                 }
             }
             _ if !(self.joined.known() && self.alone.known()) => self.phase,
-            _ if self.pays() => Phase::On,
-            _ => Phase::Off { since: now, requests: 0 },
+            Phase::On if self.pays() => Phase::On,
+            _ if self.pays() => {
+                self.sample = FIRST_SAMPLE;
+                self.off = None;
+                Phase::On
+            }
+            _ => {
+                self.off = Some((self.joined.value(), self.alone.value()));
+                Phase::Off { since: now, requests: 0 }
+            }
         };
     }
 }
@@ -213,15 +181,21 @@ impl Learner {
         }
         match self.curves.iter().find(|curve| curve.key == key) {
             Some(curve) => curve.advice(limits),
-            None => Advice::Join { expected: limits.max_size, saving: None, run: None },
+            None => Advice::Join { usual: None, probe: false, share: true, saving: None, run: None },
         }
     }
 
-    /// So many rows were released together.
-    pub fn released(&mut self, key: u64, rows: u32) {
+    /// So many rows were there at most while a run was under way.
+    pub fn together(&mut self, key: u64, rows: u32) {
         let curve = self.curve(key);
         curve.releases = curve.releases.wrapping_add(1);
         curve.rows.add(f64::from(rows));
+    }
+
+    /// What so many rows took that were one of so many lanes' share (1: one lane took all), where lanes could share.
+    pub fn split(&mut self, key: u64, rows: u32, lanes: u32, took: Duration) {
+        let each = (took.as_nanos() as f64).max(1.0) / f64::from(rows.max(1)) / f64::from(lanes.max(1));
+        self.curve(key).shared.add(lanes > 1, each);
     }
 
     /// A run of this group ended.
@@ -264,9 +238,8 @@ impl Learner {
         if let Some(refused) = &self.refused {
             return Some(refused.to_string());
         }
-        let curve = self.main().filter(|curve| matches!(curve.phase, Phase::Off { .. }))?;
-        let millis = |nanos: f64| nanos / 1e6;
-        let (joined, alone) = (millis(curve.joined.value()), millis(curve.alone.value()));
+        let (joined, alone) = self.main()?.off?;
+        let (joined, alone) = (joined / 1e6, alone / 1e6);
         Some(format!("a row takes {joined:.3} ms in a batch and {alone:.3} ms alone"))
     }
 

@@ -45,8 +45,8 @@ impl Shared {
             return;
         }
         let core = cores::current();
-        if core != 0 && self.worker_cores.iter().any(|worker| worker.load(Ordering::Relaxed) == core) {
-            cores::leave(core);
+        if core != 0 && self.spots.iter().any(|spot| spot.is_on(core)) {
+            cores::leave(core, 0);
         }
     }
 

@@ -35,6 +35,7 @@ pub mod pull;
 pub mod reorder;
 pub mod request;
 pub mod runtime;
+mod samples;
 pub mod schedule;
 pub mod slot;
 pub mod state;

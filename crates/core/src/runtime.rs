@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
+use crate::cores::Spot;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::request::{Outcome, Request, Time};
@@ -57,14 +58,12 @@ pub struct Shared {
     shown: Apart<Shown>,
     /// No more requests are admitted: who spins goes to see whether its lane has to leave.
     pub(crate) closing: AtomicBool,
-    /// The number of each lane's worker thread, see `cores`; 0 where there is none.
-    pub(crate) threads: Vec<AtomicU64>,
-    /// The core on which each lane's worker began its last stretch of work, see `cores`; 0 while unknown.
-    pub(crate) worker_cores: Vec<AtomicU64>,
     /// There are more cores than workers.
     pub(crate) roomy: bool,
     /// The core of the thread that woke a worker last, see `cores`; 0 while unknown.
     pub(crate) waker: AtomicU64,
+    /// Where each lane's worker is, see `cores`.
+    pub(crate) spots: Vec<Spot>,
 }
 
 /// How a thread waits for its own request.
@@ -93,8 +92,6 @@ impl Shared {
         let can_cancel = engine.as_ref().is_some_and(|engine| engine.can_cancel());
         Ok(Arc::new(Shared {
             lane_bells: (0..count).map(|_| Condvar::new()).collect(),
-            threads: (0..count).map(|_| AtomicU64::new(0)).collect(),
-            worker_cores: (0..count).map(|_| AtomicU64::new(0)).collect(),
             roomy: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > config.workers),
             delivery_bell: Condvar::new(),
             pull_bell: Condvar::new(),
@@ -107,6 +104,7 @@ impl Shared {
             shown: Apart(Shown::default()),
             closing: AtomicBool::new(false),
             waker: AtomicU64::new(0),
+            spots: (0..count).map(|_| Spot::default()).collect(),
             state: Mutex::new(State::new(config, lanes)),
         }))
     }

@@ -11,12 +11,22 @@ use crate::work::Work;
 
 /// What a worker thread does until its lane is closed. It never enters Python (invariant 2).
 pub(crate) fn work(shared: &Arc<Shared>, lane: usize) {
-    shared.threads[lane].store(cores::this_thread(), Ordering::Relaxed);
+    let spot = &shared.spots[lane];
+    spot.begin();
+    // Alone there is nobody to make way for, and a run may be shorter than asking where it runs.
+    let beside = shared.spots.len() > 1;
     let mut finished = None;
     while let Some(mut work) = shared.step(lane, finished.take()) {
+        if beside {
+            spot.enter();
+        }
         work.run();
+        if beside {
+            spot.exit();
+        }
         finished = Some(work);
     }
+    spot.end();
 }
 
 impl Shared {
@@ -44,7 +54,7 @@ impl Shared {
             }
             match self.park(lane) {
                 Turn::Work(work) => {
-                    self.worker_cores[lane].store(cores::current(), Ordering::Relaxed);
+                    self.spots[lane].arrive();
                     return Some(work);
                 }
                 Turn::Leave => return None,
@@ -103,10 +113,11 @@ impl Shared {
         while state.is_parked(lane) {
             state = wait(&self.lane_bells[lane], state, None);
         }
+        let running = state.lanes_running();
         drop(state);
         let core = cores::current();
         if core != 0 && self.waker.swap(0, Ordering::Relaxed) == core {
-            cores::leave(core);
+            cores::leave(core, running);
         }
         Turn::Park
     }

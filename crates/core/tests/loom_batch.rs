@@ -138,3 +138,36 @@ fn a_window_against_close() {
         });
     }
 }
+
+/// Two lanes that know that two rows come at a time: each takes one, woken for it.
+#[test]
+fn shares_of_two_lanes_against_each_other() {
+    loom::model(|| {
+        let batching = Some(Limits { max_size: 2, max_delay: WINDOW });
+        let config = Config { workers: 2, batching, ..Config::default() };
+        let flow = Shared::new(config, None, Clock::Manual(ManualClock::default())).expect("no engine");
+        let mut tickets = 0;
+        for rows in [2; 8].into_iter().chain([1; 8]) {
+            (0..rows).for_each(|_| drop(submit(&flow)));
+            tickets += rows;
+            let mut work = flow.try_take(0).expect("work");
+            work.jobs.iter_mut().for_each(|job| job.result = Some(Ok(Values::new())));
+            flow.complete(work);
+        }
+        let workers = [0, 1].map(|lane| {
+            let flow = flow.clone();
+            thread::spawn(move || {
+                while let Some(mut work) = flow.take(lane) {
+                    work.jobs.iter_mut().for_each(|job| job.result = Some(Ok(Values::new())));
+                    flow.complete(work);
+                }
+            })
+        });
+        let slots = [submit(&flow), submit(&flow)];
+        // Time stands still: nobody is left in a window.
+        slots.iter().for_each(ended);
+        flow.begin_close(true);
+        workers.into_iter().for_each(|worker| worker.join().expect("worker"));
+        assert_eq!(settled(&flow, tickets + 2).done, tickets + 2);
+    });
+}

@@ -248,9 +248,9 @@ impl State {
             return;
         }
         if self.batcher.is_some() {
-            // One worker takes a whole batch, and wakes the next when something is left.
-            let idle = self.lanes.iter().any(|lane| !lane.busy && !lane.gone);
-            if waking > 0 || !idle || !self.releasable(now, fx) {
+            // One worker takes a whole batch or its share, and wakes the next when something is left.
+            let idle = self.lanes.iter().filter(|lane| !lane.busy && !lane.gone).count();
+            if idle <= waking || !self.releasable(waking, now, fx) {
                 return;
             }
             unclaimed = 1;

@@ -2,8 +2,9 @@
 
 use smallvec::SmallVec;
 
-use super::{Effects, Phase, State};
-use crate::batch::{Advice, Limits, Reason, Verdict, Waiting, decide};
+use super::lane::Part;
+use super::{Effects, Phase, Running, State};
+use crate::batch::{Advice, Lanes, Limits, Reason, Verdict, Waiting, decide};
 use crate::cost::Learner;
 use crate::request::{Outcome, Time};
 use crate::schedule::{Item, Seen};
@@ -24,7 +25,7 @@ pub(crate) struct Batcher {
 /// Dynamic batching in `stats()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchStats {
-    /// False while nothing is joined.
+    /// False while nothing is joined but to try it again.
     pub enabled: bool,
     /// Runs that were started.
     pub runs: u64,
@@ -92,8 +93,8 @@ impl Held {
 
 /// Whom others join.
 #[derive(Clone, Copy)]
-struct Lead {
-    key: u64,
+pub(super) struct Lead {
+    pub(super) key: u64,
     flow: usize,
     priority: i32,
     /// On a callers' lane only what any lane may run.
@@ -101,18 +102,25 @@ struct Lead {
 }
 
 /// Those who join, in the order in which they start.
-struct Company {
-    members: SmallVec<[usize; 8]>,
+pub(super) struct Company {
+    pub(super) members: SmallVec<[usize; 8]>,
     /// Alike, but their serial key comes along from another flow.
     apart: SmallVec<[usize; 4]>,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
+}
+
+/// Who starts next, why, and how many rows could go along.
+pub(super) struct Choice {
+    pub(super) index: usize,
+    pub(super) reason: Reason,
+    pub(super) rows: u32,
 }
 
 impl State {
     /// Takes the next batch for a lane, or sets the window in which its first request waits.
     pub(super) fn next_batch(&mut self, lane: usize, now: Time, fx: &mut Effects) -> Option<Work> {
         loop {
-            let Some((index, reason)) = self.choose(self.lanes[lane].worker, now) else {
+            let Some(Choice { index, reason, .. }) = self.choose(self.lanes[lane].worker, now) else {
                 self.rearm(fx);
                 return None;
             };
@@ -128,22 +136,22 @@ impl State {
         }
     }
 
-    /// True when something may start now; else the window is set.
-    pub(super) fn releasable(&mut self, now: Time, fx: &mut Effects) -> bool {
-        let found = self.choose(true, now).is_some();
+    /// True when something may start now for which no lane is on its way; else the window is set.
+    pub(super) fn releasable(&mut self, coming: usize, now: Time, fx: &mut Effects) -> bool {
+        let found = self.choose(true, now);
         self.rearm(fx);
-        found
+        found.is_some_and(|choice| coming == 0 || self.needs_another(&choice, coming))
     }
 
     /// The first in schedule order that does not wait for others, and why it does not.
-    fn choose(&mut self, worker: bool, now: Time) -> Option<(usize, Reason)> {
+    fn choose(&mut self, worker: bool, now: Time) -> Option<Choice> {
         let mut held = Held::default();
         let mut window: Option<Time> = None;
         let found = loop {
             let Some(index) = self.candidate(worker, &held) else { break None };
             let mut company = Company::new(self.nobody(now));
             match self.verdict(index, !worker, now, &mut company) {
-                Verdict::Release(reason) => break Some((index, reason)),
+                Verdict::Release(reason) => break Some(Choice { index, reason, rows: company.waiting.rows }),
                 Verdict::Wait(until) => {
                     window = Some(window.map_or(until, |other| other.min(until)));
                     held.hold(self.window_of(index)?, &company);
@@ -205,6 +213,7 @@ impl State {
             return Verdict::Release(Reason::Idle);
         }
         let lead = Lead { key: group.key, flow: entry.flow, priority: entry.priority, any_lane };
+        company.waiting.lanes = self.sharers(group.key, None);
         company.add(index, group.rows, entry);
         self.gather(&lead, company, now);
         let flow = &self.flows[entry.flow];
@@ -212,7 +221,7 @@ impl State {
         decide(&batcher.limits, &company.waiting, advice, now)
     }
 
-    fn nobody(&self, oldest: Time) -> Waiting {
+    pub(super) fn nobody(&self, oldest: Time) -> Waiting {
         Waiting {
             rows: 0,
             oldest,
@@ -220,11 +229,12 @@ impl State {
             complete: false,
             awaited: false,
             closing: self.phase > Phase::Open,
+            lanes: Lanes { count: 1, running: 0 },
         }
     }
 
     /// Adds whoever may run with the lead: of its flow first, then of the others.
-    fn gather(&self, lead: &Lead, company: &mut Company, now: Time) {
+    pub(super) fn gather(&self, lead: &Lead, company: &mut Company, now: Time) {
         let Some(batcher) = &self.batcher else { return };
         let (most, count) = (batcher.limits.max_size, self.flows.len());
         for flow in (0..count).map(|step| (lead.flow + step) % count) {
@@ -272,24 +282,13 @@ impl State {
         fx: &mut Effects,
     ) -> Option<Work> {
         let lead = self.lead(index, lane);
-        let mut rows = self.entries[index].as_ref()?.group.map_or(1, |group| group.rows);
         let mut work = self.occupy(lane, now);
         if !self.start(index, &mut work, now, fx) {
             self.vacate(work);
             return None;
         }
         if let Some(lead) = lead.filter(|_| !matches!(reason, Reason::Alone | Reason::Off)) {
-            // Those in the line for room move up as others start, so it is looked again.
-            while let Some(joined) = self.take_along(&lead, &mut work, rows, now, fx) {
-                rows = joined;
-            }
-            if let Some(batcher) = &mut self.batcher {
-                batcher.learner.released(lead.key, rows);
-                // A thread that came for its own request may have found a full batch.
-                if reason == Reason::Idle && rows >= batcher.limits.max_size {
-                    reason = Reason::Full;
-                }
-            }
+            reason = self.join(&lead, &mut work, reason, now, fx);
         }
         if let Some(batcher) = &mut self.batcher {
             batcher.count(reason, work.jobs.len());
@@ -309,30 +308,15 @@ impl State {
         }
     }
 
+    /// As if one that runs led another run.
+    pub(super) fn lead_like(&self, one: &Running) -> Option<Lead> {
+        Some(Lead { key: one.group?.key, flow: one.flow, priority: one.priority, any_lane: false })
+    }
+
     fn lead(&self, index: usize, lane: usize) -> Option<Lead> {
         let entry = self.entries[index].as_ref()?;
         let any_lane = !self.lanes[lane].worker;
         Some(Lead { key: entry.group?.key, flow: entry.flow, priority: entry.priority, any_lane })
-    }
-
-    /// Starts those that may join now; the rows there are then, `None` when nobody came.
-    fn take_along(
-        &mut self,
-        lead: &Lead,
-        work: &mut Work,
-        rows: u32,
-        now: Time,
-        fx: &mut Effects,
-    ) -> Option<u32> {
-        let mut company = Company::new(self.nobody(now));
-        company.waiting.rows = rows;
-        self.gather(lead, &mut company, now);
-        for index in &company.members {
-            if !self.start(*index, work, now, fx) {
-                return None;
-            }
-        }
-        (!company.members.is_empty()).then_some(company.waiting.rows)
     }
 
     /// A thread parks on a request that it does not run itself.
@@ -346,11 +330,17 @@ impl State {
 
     /// Learns from a run that has ended.
     pub(super) fn learn(&mut self, work: &mut Work, took: Time, now: Time) {
+        let part = self.lanes[work.lane].part;
+        let there = if part.rows > 0 { self.there_at_once(work.lane, now) } else { 0 };
         let Some(batcher) = &mut self.batcher else { return };
         if let Some(reason) = work.refused.take() {
             batcher.learner.refuse(reason);
         }
+        self.lanes[work.lane].part = Part::default();
         let running = &self.lanes[work.lane].running;
+        if let Some(group) = running.first().and_then(|one| one.group).filter(|_| there > 0) {
+            batcher.learner.together(group.key, there);
+        }
         // What was stopped or failed says nothing of what a run costs.
         let whole = running.iter().all(|one| one.ended.is_none());
         let answered = work.jobs.iter().any(|job| matches!(job.result, Some(Ok(_))));
@@ -360,11 +350,14 @@ impl State {
         let rows = running.iter().filter_map(|one| Some(one.group?.rows)).sum();
         let requests = u32::try_from(running.len()).unwrap_or(u32::MAX);
         batcher.learner.record(group.key, requests, rows, took, now);
+        if part.lanes > 0 {
+            batcher.learner.split(group.key, rows, part.lanes, took);
+        }
     }
 }
 
 impl Company {
-    fn new(waiting: Waiting) -> Self {
+    pub(super) fn new(waiting: Waiting) -> Self {
         Company { members: SmallVec::new(), apart: SmallVec::new(), waiting }
     }
 

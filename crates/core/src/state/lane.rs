@@ -9,6 +9,15 @@ use crate::engine::{Control, Lane};
 use crate::request::Time;
 use crate::work::Work;
 
+/// What a lane took of the rows that were there. Zeros where nothing was joined.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Part {
+    /// Most rows that were there at once while it ran, waiting or running.
+    pub(super) rows: u32,
+    /// Among so many lanes they were shared; 1 where it took all although others could have had some.
+    pub(super) lanes: u32,
+}
+
 /// A lane, as the state sees it.
 pub(crate) struct LaneSlot {
     /// What is taken to run here, empty but for the engine's lane; `None` while somebody has it.
@@ -28,6 +37,7 @@ pub(crate) struct LaneSlot {
     /// Its engine did not come back in time; nobody waits for it.
     pub(super) hung: bool,
     pub(super) running: SmallVec<[Running; 1]>,
+    pub(super) part: Part,
     pub(super) since: Time,
     pub(super) busy_time: Duration,
     pub(super) runs: u64,
@@ -46,6 +56,7 @@ impl LaneSlot {
             gone: false,
             hung: false,
             running: SmallVec::new(),
+            part: Part::default(),
             since: Time::ZERO,
             busy_time: Duration::ZERO,
             runs: 0,
@@ -59,6 +70,11 @@ impl LaneSlot {
         self.worker || self.staffed
     }
 
+    /// Rows of what it runs.
+    pub(super) fn rows(&self) -> u32 {
+        self.running.iter().fold(0, |rows, one| rows.saturating_add(one.group.map_or(1, |group| group.rows)))
+    }
+
     /// What stops each of the lane's requests: its own options, else the lane's.
     pub(super) fn controls(&self) -> impl Iterator<Item = &std::sync::Arc<dyn Control>> {
         self.running.iter().filter_map(|one| one.control.as_ref().or(self.control.as_ref()))
@@ -69,6 +85,11 @@ impl State {
     /// The engine's lanes that nobody is using, to be dropped without the lock.
     pub(crate) fn take_engines(&mut self) -> Vec<Box<dyn Lane>> {
         self.lanes.iter_mut().filter_map(|lane| lane.work.as_mut()?.engine.take()).collect()
+    }
+
+    /// How many lanes are at work.
+    pub(crate) fn lanes_running(&self) -> usize {
+        self.lanes.iter().filter(|lane| lane.busy).count()
     }
 
     /// True while the lane's worker is to sleep.

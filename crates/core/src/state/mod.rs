@@ -14,6 +14,7 @@ mod flow;
 mod join;
 mod lane;
 mod place;
+mod share;
 mod time;
 mod watch;
 

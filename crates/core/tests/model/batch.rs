@@ -138,8 +138,21 @@ impl Sys {
             Reason::Idle => runs >= 8 || self.gated() || company.iter().any(|id| self.all[*id].parked),
             Reason::Alone => ids.len() == 1 && (group.is_none() || runs >= 8),
             Reason::Off => ids.len() == 1 && runs >= 16,
+            // What usually comes together has to be known, and who takes the rest.
+            Reason::Shared => runs >= 8 && self.sharers(ids).0 > 1,
         };
         assert!(holds, "{reason:?} is no reason for {ids:?} of {company:?}");
+    }
+
+    /// The lanes that share the rows of these who are about to start: free ones, and those that run rows of their group. And
+    /// how many rows these run.
+    fn sharers(&self, ids: &[usize]) -> (u32, u32) {
+        let key = |ids: &[usize]| ids.first().and_then(|id| self.all[*id].new.group).map(|(key, _)| key);
+        let others = self.lanes.iter().flatten().map(|(_, own)| own).filter(|own| own.as_slice() != ids);
+        let alike: Vec<&Vec<usize>> = others.filter(|own| key(own) == key(ids)).collect();
+        let free = self.lanes.iter().take(self.config.workers).filter(|lane| lane.is_none()).count();
+        let running = alike.iter().map(|own| self.rows(own)).sum();
+        (u32::try_from(1 + free + alike.len()).expect("few"), running)
     }
 
     /// All of one group and priority, in one run that is not too large, and nobody who fits was left behind.
@@ -155,9 +168,16 @@ impl Sys {
         let twice = |key: &i64| keys.iter().filter(|other| *other == key).count() > 1;
         assert!(!self.config.serial || !keys.iter().any(twice), "a serial key is in a run once");
         let joined = window.filter(|_| !matches!(reason, Reason::Alone | Reason::Off) && !self.gated());
-        for id in joined.map(|window| self.company(window, self.all[ids[0]].new.flow)).unwrap_or_default() {
-            let fits = self.rows(ids) + self.rows(&[id]) <= limits.max_size;
-            assert!(!fits || !self.heads(id), "{id} would have fitted beside {ids:?}");
+        let mut left =
+            joined.map(|window| self.company(window, self.all[ids[0]].new.flow)).unwrap_or_default();
+        left.retain(|id| self.rows(ids) + self.rows(&[*id]) <= limits.max_size && self.heads(*id));
+        if reason == Reason::Shared {
+            let (lanes, running) = self.sharers(ids);
+            let least = left.iter().map(|id| self.rows(&[*id])).min().expect("somebody is left");
+            let there = self.rows(ids) + least + running;
+            assert!(self.rows(ids) >= there.div_ceil(lanes), "{ids:?} are less than their share");
+        } else {
+            assert!(left.is_empty(), "{left:?} would have fitted beside {ids:?}");
         }
     }
 }

@@ -99,6 +99,28 @@ fn configs() -> impl Strategy<Value = Config> {
     )
 }
 
+/// So many requests at a time, often enough for that to be known; none where it is to be learned.
+fn learned(usual: usize) -> Vec<Op> {
+    let new = New {
+        flow: 0,
+        patience: Patience::Never,
+        priority: 0,
+        key: None,
+        deadline: None,
+        room: None,
+        callback: false,
+        group: Some((0, 1)),
+    };
+    let mut ops = Vec::new();
+    for _ in 0..if usual == 0 { 0 } else { 12 } {
+        ops.extend((0..usual).map(|_| Op::Submit(new)));
+        ops.push(Op::Advance(8));
+        ops.extend((0..3).map(Op::Take));
+        ops.extend((0..4).map(|lane| Op::Complete(lane, true)));
+    }
+    ops
+}
+
 /// A session that joins requests: windows of some milliseconds, or none at all.
 fn batching() -> impl Strategy<Value = Config> {
     let limits = (1..7_u32, 0..8_u64)
@@ -116,8 +138,11 @@ proptest! {
     }
 
     #[test]
-    fn batching_agrees_with_the_model(config in batching(), second in (1..3_usize, policies()), ops in ops()) {
+    fn batching_agrees_with_the_model(
+        config in batching(), second in (1..3_usize, policies()), usual in 0..5_usize, ops in ops(),
+    ) {
         let mut sys = Sys::new(config, second);
+        learned(usual).iter().for_each(|op| sys.apply(op));
         ops.iter().for_each(|op| sys.apply(op));
         sys.finish();
     }
