@@ -78,7 +78,7 @@ impl Launcher {
     pub(super) fn start(&self, lane: usize) -> io::Result<Started> {
         let caller = Caller::create()?;
         let (ours, theirs) = UnixStream::pair()?;
-        self.send(&ours, caller.file().fd())?;
+        self.send(&ours, [caller.requests().fd(), caller.answers().fd()])?;
         let program = self.command.first().ok_or_else(|| io::Error::other("no program"))?;
         let mut command = Command::new(program);
         command.args(&self.command[1..]).env_clear().envs(self.environment.iter().map(|(a, b)| (a, b)));
@@ -116,9 +116,9 @@ impl Launcher {
     }
 
     /// The mailbox's memory, and what the process is to know, wait in the socket until it reads them.
-    fn send(&self, socket: &UnixStream, mailbox: BorrowedFd<'_>) -> io::Result<()> {
-        let fds: Vec<_> = std::iter::once(mailbox).chain(self.parts.iter().map(AsFd::as_fd)).collect();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    fn send(&self, socket: &UnixStream, mailbox: [BorrowedFd<'_>; 2]) -> io::Result<()> {
+        let fds: Vec<_> = mailbox.into_iter().chain(self.parts.iter().map(AsFd::as_fd)).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&fds));
         rustix::net::sendmsg(socket, &[IoSlice::new(b"h")], &mut control, SendFlags::NOSIGNAL)?;
