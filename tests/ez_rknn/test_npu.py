@@ -22,9 +22,7 @@ X = np.ones((1, 4), np.float32)
 
 
 def session_of(standin: StandIn, model: bytes, **options: Any) -> ez_rknn.InferenceSession:
-    return ez_rknn.InferenceSession(
-        model, provider_options=options, engine_options={"library": standin.path}
-    )
+    return ez_rknn.InferenceSession(model, provider_options=options, engine_options={"library": standin.path})
 
 
 @pytest.fixture
