@@ -1,8 +1,8 @@
 """What a process lane costs beside a lane in this process: a round trip, by the size of input and output.
 
 All memory is warm on all sides: the caller's array, what the lanes hand out and take back, and both buffers of the bare
-copies were used before, and the page faults that a request takes are counted, in the caller and in the process. The copies
-are one thread's, on one core, of the same array; a request's cross from one core to another.
+copies were used before, and the page faults that a request takes are counted, in the caller and in the process. The
+copies are one thread's, on one core, of the same array; a request's cross from one core to another.
 """
 
 from __future__ import annotations

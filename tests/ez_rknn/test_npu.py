@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,10 @@ def session_of(standin: StandIn, model: bytes, **options: Any) -> ez_rknn.Infere
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where custom operators are looked for."""
     monkeypatch.setattr(_plugins, "_FOLDERS", (str(tmp_path),))
-    yield tmp_path
+    return tmp_path
 
 
 def test_native_bound_memory(standin: StandIn) -> None:

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use headway_core::engine::{BatchAxes, Job};
 use headway_core::error::{Error, ErrorKind};
+use headway_core::timer;
 use headway_core::value::{Memory, Owner};
 
 use super::layout::{ANSWER, AREAS, CALL, COPIED, HEADER, HELD, Place, REQUEST, STOP, next, wake};
@@ -34,6 +35,8 @@ pub(super) struct Caller {
 struct Held {
     header: Arc<Map>,
     area: usize,
+    /// Of which process of this program: a fork has copies of the values, and they are not the last.
+    generation: u64,
     _map: Arc<Map>,
 }
 
@@ -45,7 +48,9 @@ struct Lent {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.header.word32(HELD + 4 * self.area).store(0, Ordering::Release);
+        if self.generation == timer::generation() {
+            self.header.word32(HELD + 4 * self.area).store(0, Ordering::Release);
+        }
     }
 }
 
@@ -140,7 +145,8 @@ impl Caller {
             let borrow = |span, at, len| view(span, at, len)?.copy_out(at, len, pool);
             return get_results(row, &From { map: &map, base, len, take: &take, borrow: &borrow });
         }
-        let held = Arc::new(Held { header: Arc::clone(&self.header), area, _map: Arc::clone(&map) });
+        let (header, generation) = (Arc::clone(&self.header), timer::generation());
+        let held = Arc::new(Held { header, area, generation, _map: Arc::clone(&map) });
         let borrow = |span, at, len| {
             let map = view(span, at, len)?;
             let addr = map.addr(at);

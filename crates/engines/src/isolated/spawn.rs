@@ -3,6 +3,7 @@
 //! Everything else comes over that socket, so that no descriptor is ever open in this process without close-on-exec
 //! and nothing leaks into other processes that the program starts at the same time.
 
+use std::ffi::OsString;
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,9 +13,11 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::fs::{MemfdFlags, OFlags};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
 
 use super::caller::Caller;
 use super::process::{Exit, LaneProcess};
@@ -22,9 +25,9 @@ use super::process::{Exit, LaneProcess};
 /// What a lane's process is started with.
 pub struct Launch {
     /// The program and its arguments.
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
     /// Its whole environment.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(OsString, OsString)>,
     /// What it is told once it runs: which model on which engine.
     pub description: Vec<u8>,
     /// The model's bytes, where it does not come from a file.
@@ -33,8 +36,8 @@ pub struct Launch {
 
 /// The same, ready to be used again and again.
 pub(super) struct Launcher {
-    command: Vec<String>,
-    environment: Vec<(String, String)>,
+    command: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
     /// The description, then the model's bytes: memory that every process reads.
     parts: Vec<OwnedFd>,
 }
@@ -65,9 +68,11 @@ impl Launcher {
     pub(super) fn new(launch: Launch) -> io::Result<Launcher> {
         let mut parts = Vec::new();
         for part in [Some(launch.description), launch.model].into_iter().flatten() {
-            let fd = rustix::fs::memfd_create("headway-model", MemfdFlags::CLOEXEC)?;
-            let mut file = std::fs::File::from(fd);
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            let mut file = std::fs::File::from(rustix::fs::memfd_create("headway-model", flags)?);
             io::Write::write_all(&mut file, &part)?;
+            // One process could otherwise change what the next ones load.
+            rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW)?;
             parts.push(OwnedFd::from(file));
         }
         Ok(Launcher { command: launch.command, environment: launch.environment, parts })
@@ -185,9 +190,20 @@ impl Started {
         }
     }
 
+    /// Ends what a process that has ended has started and left in its group.
+    fn end_group(&self) {
+        let pid = Pid::from_child(&self.child);
+        let looks = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        // Its number is its own until it is reaped. If the program has done that, it may be anybody's.
+        if let Ok(Some(_)) = waitid(WaitId::Pid(pid), looks) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+
     /// Waits for the end of a process that has ended, so that no zombie stays.
     pub(super) fn reap(&mut self) -> Exit {
         use std::os::unix::process::ExitStatusExt;
+        self.end_group();
         match self.child.wait() {
             Ok(status) => match (status.signal(), status.code()) {
                 (Some(signal), _) => Exit::Signal(signal),

@@ -1,7 +1,6 @@
 //! Process lanes for the suite. The program of a lane is the test binary itself, so that both ends are what is tested.
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +23,11 @@ impl Isolated {
     fn start(&self, model: &str) -> Box<dyn Engine> {
         let description = format!("{} {model}", self.0.name());
         // The shell for its redirection: the binary says on standard output which test it runs.
-        let shell = ["/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/null"].map(str::to_owned);
-        let program = std::env::current_exe().expect("a path").to_string_lossy().into_owned();
-        let arguments = [program, "--exact".to_owned(), PROGRAM.to_owned(), "--nocapture".to_owned()];
+        let shell = ["/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/null"].map(OsString::from);
+        let program = std::env::current_exe().expect("a path").into_os_string();
+        let arguments = ["--exact", PROGRAM, "--nocapture"].map(OsString::from);
         let launch = Launch {
-            command: shell.into_iter().chain(arguments).collect(),
+            command: shell.into_iter().chain([program]).chain(arguments).collect(),
             environment: environment(),
             description: description.into_bytes(),
             model: None,
@@ -44,17 +43,15 @@ impl Isolated {
 }
 
 /// This process's, and where the libraries are, so that no lane has to find out.
-fn environment() -> Vec<(String, String)> {
-    let text = |text: &OsStr| text.to_string_lossy().into_owned();
+fn environment() -> Vec<(OsString, OsString)> {
     let found = [
         (ort::LIBRARY_VARIABLE, library::candidates().into_iter().next()),
         (openvino::LIBRARY_VARIABLE, super::openvino::candidates().into_iter().next()),
         (rknn::STANDIN, Some(rknn::library())),
-        (MARK, Some(PathBuf::from("1"))),
+        (MARK, Some("1".into())),
     ];
-    let ours = std::env::vars_os().map(|(name, value)| (text(&name), text(&value)));
-    let more = found.into_iter().filter_map(|(name, path)| Some((name.to_owned(), text(path?.as_os_str()))));
-    ours.chain(more).collect()
+    let more = found.into_iter().filter_map(|(name, path)| Some((name.into(), path?.into_os_string())));
+    std::env::vars_os().chain(more).collect()
 }
 
 impl Subject for Isolated {
