@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 
 import psutil
 
+from headway import _core
+
 T = TypeVar("T")
 
 QUIET = 0.05
@@ -17,6 +19,10 @@ QUIET = 0.05
 
 PATIENCE = 35.0
 """Seconds to wait for quiet rounds, after which the least disturbed are taken as they are."""
+
+
+ROUND_TRIPS = "core to core and back, ns"
+"""The key under which a record says how far apart the cores were, from the nearest round to the farthest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Collected(Generic[T]):
     others: float
     #: Rounds that were thrown away.
     disturbed: int
+    #: Seconds that a line of memory took from core to core and back, the longest around each round that was kept.
+    round_trips: list[float]
 
 
 class _Others:
@@ -74,22 +82,31 @@ def collect(effort: Effort, measure: Callable[[int], T], what: str = "") -> Coll
     effort.tell(f"{case}warm-up")
     measure(0)
     others = _Others()
-    found: list[tuple[float, int, T]] = []
+    found: list[tuple[float, int, T, float]] = []
+    apart = _round_trip()
     until = perf_counter() + (0 if effort.quick else PATIENCE)
-    while sum(share <= QUIET for share, _, _ in found) < effort.rounds:
+    while sum(share <= QUIET for share, *_ in found) < effort.rounds:
         if len(found) >= effort.rounds and perf_counter() > until:
             break
         number = len(found) + 1
-        quiet = sum(share <= QUIET for share, _, _ in found)
+        quiet = sum(share <= QUIET for share, *_ in found)
         again = f", {len(found) - quiet} were disturbed" if len(found) > quiet else ""
         effort.tell(f"{case}round {min(quiet + 1, effort.rounds)} of {effort.rounds}{again}")
         others.look()
         value = measure(number)
-        found.append((others.look(), number, value))
+        share, before = others.look(), apart
+        apart = _round_trip()
+        found.append((share, number, value, max(before, apart)))
         if found[-1][0] > QUIET and not effort.quick:
             sleep(0.5)
     kept = sorted(found, key=lambda one: one[:2])[: effort.rounds]
-    return Collected([value for _, _, value in kept], kept[-1][0], len(found) - len(kept))
+    values, round_trips = [one[2] for one in kept], [one[3] for one in kept]
+    return Collected(values, kept[-1][0], len(found) - len(kept), round_trips)
+
+
+def _round_trip() -> float:
+    """A virtual machine's cores are moved nearer and farther apart while it runs, and requests cross between them."""
+    return _core._core_round_trip() or 0.0
 
 
 def interleave(contenders: dict[str, Callable[[], float]], number: int) -> dict[str, float]:
@@ -109,3 +126,6 @@ def note(collected: Collected[Any], settings: dict[str, Any]) -> None:
     others, disturbed = "others' share of a core", "disturbed rounds thrown away"
     settings[others] = max(settings.get(others, 0.0), round(collected.others, 3))
     settings[disturbed] = settings.get(disturbed, 0) + collected.disturbed
+    nanos = [round(one * 1e9) for one in collected.round_trips]
+    least, most = settings.get(ROUND_TRIPS, (nanos[0], nanos[0]))
+    settings[ROUND_TRIPS] = (min(least, *nanos), max(most, *nanos))

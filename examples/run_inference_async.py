@@ -35,12 +35,18 @@ def main() -> int:
     args = parser.parse_args()
     try:
         feed = frame(args.image)
-        with headway.InferenceSession(args.model) as session, session.open(queue_depth=4) as run:
+        # `sample`: a feed that does not fit the model fails here, not later in the producer.
+        with headway.InferenceSession(args.model) as session, session.open(queue_depth=4, sample=feed) as run:
 
             def produce() -> None:
-                for _ in range(args.n):
-                    run.push(feed)
-                run.close_input()
+                try:
+                    for _ in range(args.n):
+                        run.push(feed)
+                except headway.SessionClosed:
+                    pass  # the consumer has given up
+                finally:
+                    # Whatever happens here: without it the consumer would wait for ever.
+                    run.close_input()
 
             producer = threading.Thread(target=produce)
             producer.start()
@@ -49,7 +55,7 @@ def main() -> int:
                 print(f"frame {sample.frame_id}: top1={int(np.argmax(scores))}")
             producer.join()
             tally = run.tally
-    except (headway.HeadwayError, OSError) as error:
+    except (headway.HeadwayError, OSError, ImportError) as error:
         print(f"[FAIL] {error}")
         return 1
     print(tally)

@@ -89,6 +89,22 @@ def test_run_inference_async(tmp_path: Path) -> None:
     assert lines[4:] == ["pushed=4 pulled=4 dropped=0 failed=0", "[OK]"]
 
 
+def test_run_inference_async_on_a_model_that_takes_something_else(negative: str) -> None:
+    command = [sys.executable, str(FOLDER / "run_inference_async.py"), "--model", negative]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("[FAIL] [ONNXRuntimeError] : 2 : INVALID_ARGUMENT")
+
+
+@pytest.mark.parametrize("name", ["asyncio_service", "camera_callback", "classify_folder", "stream_windows"])
+def test_without_arguments_it_says_how_it_is_used(name: str) -> None:
+    command = [sys.executable, str(FOLDER / f"{name}.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"python examples/{name}.py model.onnx" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_torch_module() -> None:
     pytest.importorskip("torch")
     session, difference, refused, tally = run("torch_module")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headway._errors import InputError
-from headway._parallel import join, pieces
+from headway._parallel import pieces
 
 if TYPE_CHECKING:
     from headway._nodes import NodeArg
@@ -82,4 +82,40 @@ def split(feed: Any, inputs: Sequence[NodeArg], lanes: int) -> list[dict[str, An
     ]
 
 
-__all__ = ["batch_size", "fixed_batch", "join", "named", "split"]
+def stays(column: Sequence[Any], sizes: Sequence[int], node: NodeArg | None) -> bool:
+    """True when the model gives this output the same length for every batch: a table, a mean over the rows."""
+    fixed = node.shape[0] if node is not None and node.shape else None
+    lengths = [part.shape[0] for part in column]
+    return isinstance(fixed, int) and lengths == [fixed] * len(lengths) and lengths != list(sizes)
+
+
+def join(
+    parts: Sequence[Sequence[Any]], sizes: Sequence[int] = (), nodes: Sequence[NodeArg | None] = ()
+) -> list[Any]:
+    """The outputs of the pieces, joined along axis 0; a single piece's are given as they are.
+
+    Args:
+        parts: Each piece's outputs.
+        sizes: How many rows each piece had.
+        nodes: What the model says of each output; fewer or None where it says nothing.
+
+    Raises:
+        InputError: An output has no axis 0, or does not grow with the batch and differs from piece to piece.
+    """
+    if len(parts) == 1:
+        return list(parts[0])
+    joined = []
+    for place, column in enumerate(zip(*parts, strict=True)):
+        if not all(isinstance(part, np.ndarray) and part.ndim > 0 for part in column):
+            raise InputError(f"run_batch: output {place} has no axis 0 along which answers can be joined")
+        node = nodes[place] if place < len(nodes) else None
+        if not stays(column, sizes, node):
+            joined.append(np.concatenate(column))
+        elif all(part.tobytes() == column[0].tobytes() for part in column):
+            joined.append(column[0])
+        else:
+            raise InputError(
+                f"run_batch: output {place} has length {len(column[0])} whatever the batch, and is not the same for "
+                "each piece of it: leave it out of output_names, or use run()"
+            )
+    return joined

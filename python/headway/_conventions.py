@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, S
 from typing import TYPE_CHECKING, Any
 
 from headway import _core
+from headway._nodes import feeds_of, names_of
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -56,10 +57,12 @@ class Conventions(_core.Session):
         """
         from headway._stream import Stream
 
-        def submit(feed: Any) -> InferenceFuture:
-            return self._line_up(feed, output_names, bounded=False, **call)
+        wanted = names_of(output_names)
 
-        return Stream(feeds, submit, self._ahead(depth), ordered, on_error)
+        def submit(feed: Any) -> InferenceFuture:
+            return self._line_up(feed, wanted, bounded=False, **call)
+
+        return Stream(feeds_of(feeds), submit, self._ahead(depth), ordered, on_error)
 
     def astream(
         self,
@@ -77,10 +80,12 @@ class Conventions(_core.Session):
         """
         from headway._astream import astream
 
-        def submit(feed: Any) -> InferenceFuture:
-            return self._line_up(feed, output_names, bounded=False, **call)
+        wanted = names_of(output_names)
 
-        return astream(feeds, submit, self._ahead(depth), ordered, on_error)
+        def submit(feed: Any) -> InferenceFuture:
+            return self._line_up(feed, wanted, bounded=False, **call)
+
+        return astream(feeds_of(feeds), submit, self._ahead(depth), ordered, on_error)
 
     def _ahead(self, depth: int | None) -> int:
         return self._bound(self._workers + self._depth) if depth is None else min(depth, self._bound(depth))
@@ -104,8 +109,10 @@ class Conventions(_core.Session):
         """
         from headway._pipeline import Pipeline
 
+        wanted = names_of(output_names)
+
         def submit(feed: Any, **own: Any) -> InferenceFuture:
-            return self._line_up(feed, output_names, bounded=False, **{**call, **own})
+            return self._line_up(feed, wanted, bounded=False, **{**call, **own})
 
         return Pipeline(submit, depth, self._bound(depth), self._drop)
 
@@ -129,7 +136,7 @@ class Conventions(_core.Session):
         Raises:
             What ended the frame whose result this call would have returned, after the new frame is queued.
         """
-        wanted = None if output_names is None else list(output_names)
+        wanted = names_of(output_names)
         pipe = self._pipe
         if pipe is None or pipe[1] != wanted or reset or pipe[0].depth != depth:
             # A depth that makes no sense is refused before anything that is pending is lost.
@@ -171,7 +178,9 @@ class Conventions(_core.Session):
         """
         from headway._parallel import run_list
 
-        return run_list(feeds, self._list_submit(output_names, call), timeout, self._window(max_concurrency))
+        return run_list(
+            feeds_of(feeds), self._list_submit(output_names, call), timeout, self._window(max_concurrency)
+        )
 
     async def arun_parallel(
         self,
@@ -186,7 +195,7 @@ class Conventions(_core.Session):
         from headway._parallel import arun_list
 
         submit = self._list_submit(output_names, call)
-        return await arun_list(feeds, submit, timeout, self._window(max_concurrency))
+        return await arun_list(feeds_of(feeds), submit, timeout, self._window(max_concurrency))
 
     def _window(self, max_concurrency: int | None) -> int:
         from headway._parallel import window
@@ -195,9 +204,11 @@ class Conventions(_core.Session):
         return self._bound(window(max_concurrency, max(self._workers, _core.usable_cores())))
 
     def _list_submit(self, output_names: Sequence[str] | None, call: dict[str, Any]) -> Any:
+        wanted = names_of(output_names)
+
         def submit(feed: Any, timeout: float | None) -> InferenceFuture:
             options = call if timeout is None else {**call, "timeout": timeout}
-            return self._line_up(feed, output_names, bounded=False, any_lane=True, **options)
+            return self._line_up(feed, wanted, bounded=False, any_lane=True, **options)
 
         return submit
 
@@ -211,17 +222,24 @@ class Conventions(_core.Session):
     ) -> list[Any]:
         """One batch, split along axis 0 over the lanes; the answers joined. Sizes need not be even.
 
-        A model whose own batch size is fixed gets pieces of that size. Inputs without an axis go into every piece.
+        A model whose own batch size is fixed gets pieces of that size. Inputs without an axis go into every piece, and
+        an output that does not grow with the batch is given once.
 
         Raises:
-            InputError: The inputs differ in axis 0, or the model's fixed batch size does not divide it.
+            InputError: The inputs differ in axis 0, or the model's fixed batch size does not divide it; or an output
+                does not grow with the batch and is not the same for every piece.
         """
-        from headway._batch import join, split
+        from headway._batch import batch_size, join, split
         from headway._parallel import run_list
 
         ahead = self._window(None)
+        wanted = names_of(output_names)
         feeds = split(input_feed, self.get_inputs(), max(self._workers, _core.usable_cores()))
-        return join(run_list(feeds, self._list_submit(output_names, call), timeout, ahead))
+        parts = run_list(feeds, self._list_submit(wanted, call), timeout, ahead)
+        nodes = {node.name: node for node in self.get_outputs()}
+        return join(
+            parts, [batch_size(feed) for feed in feeds], [nodes.get(name) for name in wanted or nodes]
+        )
 
     # ---- push / pull -------------------------------------------------------------------------------------------
 

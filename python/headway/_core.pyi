@@ -1082,6 +1082,12 @@ def engine_log() -> list[tuple[int, str, str]]:
 def usable_cores() -> int:
     """Cores that this process may use: affinity and cgroup quota, at least 1."""
 
+def _core_round_trip() -> float | None:
+    """How long a line of memory takes from one usable core to another and back, in seconds; None with one core.
+
+    For benchmarks: it takes a few milliseconds of two cores.
+    """
+
 def _exit() -> None:
     """The ``atexit`` hook: cancel, terminate, deliver, join; then wait until every thread is back in Python."""
 

@@ -55,6 +55,10 @@ def deliver(deliveries: Deliveries) -> None:
         callback = args = None
 
 
+#: How often a Run is looked at by a loop that cannot watch a descriptor, in seconds.
+POLL = 0.002
+
+
 class LoopBell:
     """One event loop's bell: a whole batch of endings wakes the loop once."""
 
@@ -209,14 +213,14 @@ async def await_output(flow: Flow) -> Pulled:
     """The next output of a Run's flow. Raises EndOfStream at the end."""
     bell = _bell_of(_running_loop())
     while True:
-        if bell is None:
-            import asyncio
-
-            try:
-                return await asyncio.to_thread(flow.pull, 0.05)
-            except TimeoutError:
-                continue
         try:
             return flow.pull(0)
         except TimeoutError:
+            pass
+        if bell is not None:
             await bell.wait_output(flow)
+        else:
+            from asyncio import sleep
+
+            # Not `pull` on a thread: when the task is cancelled, what that takes is lost.
+            await sleep(POLL)

@@ -27,6 +27,18 @@ class DoneAndNotDone(NamedTuple):
     not_done: set[InferenceFuture]
 
 
+def _all(fs: Iterable[InferenceFuture]) -> set[InferenceFuture]:
+    from headway._core import InferenceFuture
+
+    futures = set(fs)
+    future: object
+    for future in futures:
+        if not isinstance(future, InferenceFuture):
+            kind = f"{type(future).__module__}.{type(future).__qualname__}"
+            raise TypeError(f"fs: expected futures of headway's sessions, got {kind}")
+    return futures
+
+
 def _failed(future: InferenceFuture) -> bool:
     return not future.cancelled() and future.exception() is not None
 
@@ -46,7 +58,7 @@ def wait(
     """
     if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
         raise ValueError(f"return_when: invalid value {return_when!r}")
-    futures = set(fs)
+    futures = _all(fs)
     done = {future for future in futures if future.done()}
     pending = futures - done
 
@@ -78,7 +90,7 @@ def as_completed(fs: Iterable[InferenceFuture], timeout: float | None = None) ->
         TimeoutError: Not all had ended in time.
     """
     until = None if timeout is None else time.monotonic() + timeout
-    futures = set(fs)
+    futures = _all(fs)
     total = len(futures)
     done = {future for future in futures if future.done()}
     pending = futures - done

@@ -1,6 +1,9 @@
-"""What ``get_inputs()``, ``get_outputs()`` and ``get_modelmeta()`` give."""
+"""What ``get_inputs()``, ``get_outputs()`` and ``get_modelmeta()`` give, and what a call is given for them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from headway._record import Record
 
@@ -33,3 +36,28 @@ class ModelMetadata(Record):
 
     def __hash__(self) -> int:
         return hash((self.producer_name, self.graph_name, self.version))
+
+
+def names_of(output_names: Iterable[str] | None) -> Any:
+    """Output names that every request of a call can read: a generator would give them to the first one only.
+
+    What is no collection of names stays what it is; the session says so when a request is read.
+    """
+    if output_names is None or isinstance(output_names, str | bytes):
+        return output_names
+    try:
+        names = iter(output_names)
+    except TypeError:
+        return output_names
+    return list(names)
+
+
+def feeds_of(feeds: Any) -> Any:
+    """The feeds of a stream or a list; a dict is one feed, and iterating over it would give its names.
+
+    Raises:
+        TypeError: It is a dict.
+    """
+    if isinstance(feeds, Mapping):
+        raise TypeError("feeds: expected an iterable of feeds, got a dict, which is one feed; pass [feed]")
+    return feeds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from headway._errors import InputError
@@ -93,16 +93,3 @@ def pieces(size: int, lanes: int, fixed: int | None) -> list[slice]:
     count = max(1, min(lanes, size))
     edges = [size * place // count for place in range(count + 1)]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
-
-
-def join(parts: Sequence[Sequence[Any]]) -> list[Any]:
-    """Outputs of the pieces, joined along axis 0; a single piece is given as it is."""
-    import numpy as np
-
-    if len(parts) == 1:
-        return list(parts[0])
-    columns = list(zip(*parts, strict=True))
-    for place, column in enumerate(columns):
-        if not all(isinstance(part, np.ndarray) and part.ndim > 0 for part in column):
-            raise InputError(f"run_batch: output {place} has no axis 0 along which answers can be joined")
-    return [np.concatenate(column) for column in columns]

@@ -8,6 +8,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from headway._waiting import ended_with
+
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
 
@@ -87,9 +89,10 @@ class Pipeline:
         future, tag = self._frames.popleft()
         try:
             return Frame(future.result(), tag)
-        except KeyboardInterrupt:
-            # The frame keeps its place: a later call gives it.
-            self._frames.appendleft((future, tag))
+        except BaseException as error:
+            if not ended_with(future, error):
+                # A signal's handler raised it, Ctrl-C say. The frame keeps its place: a later call gives it.
+                self._frames.appendleft((future, tag))
             raise
 
     def drain(self) -> Iterator[Frame]:

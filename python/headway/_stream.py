@@ -5,10 +5,11 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from headway._errors import Dropped
-from headway._waiting import Waiter
+from headway._errors import Dropped, SessionClosed
+from headway._waiting import Waiter, ended_with
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -77,7 +78,7 @@ class Stream(Iterator[Any]):
         return self
 
     def __length_hint__(self) -> int:
-        return max(self._hint, 0) if self._hint >= 0 else NotImplemented
+        return self._hint + len(self._out) if self._hint >= 0 else NotImplemented
 
     def __next__(self) -> Any:
         while not self._out:
@@ -101,10 +102,10 @@ class Stream(Iterator[Any]):
             return item
         try:
             return item.result()
-        except Exception as error:
-            return error
-        except BaseException:
-            # Not the item's: somebody wants this thread to stop.
+        except BaseException as error:
+            if ended_with(item, error):
+                return error
+            # Not the item's: a signal's handler raised it, somebody wants this thread to stop.
             item.cancel()
             self.close()
             raise
@@ -172,6 +173,9 @@ class Stream(Iterator[Any]):
         """Cancels what was submitted and not yielded; the stream is over."""
         self._feeds = None
         self._waiter = None
+        self._hint = 0
+        self._gaps = Gaps()
+        self._out.clear()
         while self._window:
             item = self._window.pop()
             if not isinstance(item, BaseException):
@@ -179,4 +183,6 @@ class Stream(Iterator[Any]):
 
     def __del__(self) -> None:
         if getattr(self, "_window", None):
-            self.close()
+            # A forked child inherits the stream and not the session.
+            with suppress(SessionClosed):
+                self.close()

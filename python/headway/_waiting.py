@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 SIGNAL_TICK = 0.05
 
 
+def ended_with(future: InferenceFuture, error: BaseException) -> bool:
+    """True when ``error``, which ``future.result()`` has just raised, is how the request ended.
+
+    A signal's handler may raise anything at all while a main thread waits; the request then goes on.
+    """
+    if not future.done():
+        return False
+    if future.cancelled():
+        from concurrent.futures import CancelledError
+
+        return isinstance(error, CancelledError)
+    return future.exception() is error
+
+
 class Waiter:
     """Tells which of its futures have ended. For one thread at a time."""
 

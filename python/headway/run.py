@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from headway._errors import Dropped, EndOfStream, QueueFull, SessionClosed
 from headway._metrics import Timing
+from headway._nodes import names_of
 from headway._options import Overflow
 from headway._record import Record
 from headway._sample import Pulled, Sample
@@ -83,7 +84,7 @@ class Run:
         timeout: float | None,
     ) -> None:
         self._session = session
-        self._outputs = list(output_names) if output_names else [node.name for node in session.get_outputs()]
+        self._outputs = names_of(output_names) or [node.name for node in session.get_outputs()]
         self._timeout = timeout
         self._flow = session._open_flow(bounds.queue_depth, bounds.overflow)
         self._frame_ids = itertools.count()

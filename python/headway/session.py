@@ -72,10 +72,10 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         serial: One request of a stream key at a time (stateful models).
         copy_inputs: Asynchronous calls copy their inputs, so that a frame may be refilled at once. False: they are
             held and must not be written to before the request has ended.
-        wait: How threads wait, for work and for answers. ``"auto"``: they spin for 30 us before they sleep, with one
-            usable core not at all. ``"park"``: they sleep at once (least processor time); the engine's own threads do
-            not spin either. ``"spin"``: they spin for 1 ms before they sleep (lowest latency, on spare cores). A
-            number: they spin for so many seconds, 0 to 1.
+        wait: How threads wait, for work, for room and for answers. ``"auto"``: they spin for 30 us before they sleep,
+            with one usable core not at all. ``"park"``: they sleep at once (least processor time); the engine's own
+            threads do not spin either. ``"spin"``: they spin for 1 ms before they sleep (lowest latency, on spare
+            cores). A number: they spin for so many seconds, 0 to 1.
         batching: ``Batching(...)``: requests that look alike share a run of the model (docs/batching.md).
         engine_options: Options of the engine by its own names; the page of each engine lists them.
         isolation: ``"process"``: each lane lives in a process of its own, so that a crash of the engine is one

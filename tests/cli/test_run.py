@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
 import headway.cli
+from headway.cli import _via
 
+from ..support import until
 from .conftest import RAW, Headway, paint, write_model
 
-VIAS = ["stream", "callback", "future", "asyncio"]
+VIAS = ["stream", "callback", "future", "asyncio", "pipeline", "pushpull"]
 
 
 def test_classifies_files_and_folders_in_order(
@@ -288,6 +291,51 @@ def test_version() -> None:
     assert done.returncode == 0 and re.fullmatch(r"headway \d+\.\d+\S*\n", done.stdout)
 
 
+def test_answers_that_were_not_pulled_count_as_cancelled(
+    headway_cli: Headway, model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    via = _via.VIAS["pushpull"]
+
+    def interrupted(session: headway.InferenceSession, source: Any, deliver: Any, window: int) -> None:
+        def stop(_: object) -> None:
+            until(lambda: session.stats().undelivered == 2, "the other answers")
+            raise KeyboardInterrupt
+
+        via(session, source, stop, window)
+
+    monkeypatch.setitem(_via.VIAS, "pushpull", interrupted)
+    result = headway_cli("run", model, folder, "--via", "pushpull", *RAW)
+    assert (result.status, result.err) == (130, "")
+    assert result.tally == "pushed=3 pulled=0 dropped=0 failed=0 cancelled=3"
+
+
+#: Ctrl-C in the worst moment: the lock of a picture's future has been taken, and the block that releases it not entered.
+WORST_MOMENT = """
+import concurrent.futures._base as base, sys, threading
+from headway.cli import main
+
+def interrupt(frame, event, arg):
+    caller = frame.f_back
+    if event == "return" and caller.f_code is base.Future.result.__code__:
+        if caller.f_locals["self"]._state == "RUNNING":
+            raise KeyboardInterrupt
+    return interrupt
+
+sys.settrace(lambda frame, *_: interrupt if frame.f_code is threading.Condition.__enter__.__code__ else None)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("via", ["stream", "callback", "future", "pipeline"])
+def test_ctrl_c_that_leaves_a_lock_locked(model: Path, tmp_path: Path, via: str) -> None:
+    picture = tmp_path / "large.png"
+    Image.new("RGB", (3000, 3000), "red").save(picture)
+    command = [sys.executable, "-c", WORST_MOMENT, "run", str(model), *[str(picture)] * 9, "--via", via]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert done.stdout.splitlines()[-1].startswith("pushed=")
+
+
 @pytest.mark.parametrize("via", VIAS)
 def test_ctrl_c_tells_the_tally_so_far(model: Path, tmp_path: Path, via: str) -> None:
     picture = tmp_path / "large.png"
@@ -304,4 +352,5 @@ def test_ctrl_c_tells_the_tally_so_far(model: Path, tmp_path: Path, via: str) ->
         assert process.stderr.read() == ""
     counts = {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", tally)}
     assert 0 < counts["pulled"] < 5000
+    assert min(counts.values()) == counts["dropped"] == counts["failed"] == 0
     assert counts.pop("pushed") == sum(counts.values())

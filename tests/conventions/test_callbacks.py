@@ -232,6 +232,21 @@ def test_not_callable(fake: Make) -> None:
     assert session.stats().submitted == 0
 
 
+def test_no_thread_for_the_first_callback(fake: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, _ = fake(held=False)
+
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            session.run_async(None, X, lambda *answer: None)
+    told = threading.Event()
+    session.run_async(None, X, lambda *answer: told.set())
+    assert told.wait(PATIENCE)
+
+
 def test_nothing_is_kept(fake: Make) -> None:
     session, _ = fake(held=False)
 

@@ -64,7 +64,20 @@ calls = [
     lambda: futures[0].cancel(),
     lambda: futures[0].running(),
     lambda: futures[0].add_done_callback(print),
+    lambda: asyncio.run(awaited(futures[0])),
+    lambda: headway.wait(futures),
+    lambda: list(headway.as_completed(futures)),
+    lambda: session.run_parallel([X]),
+    lambda: session.run_batch(None, X),
+    lambda: session.warmup(),
+    lambda: session.run_pipeline(X),
+    lambda: session._staff(),
+    lambda: session._drop(futures[0]),
+    lambda: session.prepare({"x": X}),
+    lambda: session.open(),
 ]
+async def awaited(future):
+    return await future
 def body():
     start = time.monotonic()
     for number, call in enumerate(calls):
@@ -93,6 +106,22 @@ def body():
 in_child(body)
 """
     assert script(BUSY + body + PARENT_IS_FINE) == (0, "fine\n", "")
+
+
+def test_deleting_a_stream_does_nothing(script: Script) -> None:
+    body = """
+import gc
+stream = session.stream([X] * 9)
+reader = threading.Thread(target=lambda: next(stream))
+reader.start()
+while session.stats().submitted < 6:
+    time.sleep(0.001)
+def body():
+    global stream
+    stream.__del__()
+in_child(body)
+"""
+    assert script(BUSY + body + PARENT_IS_FINE + "reader.join()") == (0, "fine\n", "")
 
 
 @pytest.mark.parametrize("model", ["FakeEngine()", 'load("tiny")', 'lambda feed: [feed["x"] * 1]'])

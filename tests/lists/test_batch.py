@@ -122,6 +122,20 @@ def test_outputs_that_cannot_be_joined(leaks: None) -> None:
         session.run_batch(None, {"x": rows(4)})
 
 
+def test_outputs_that_do_not_grow_with_the_batch(leaks: None) -> None:
+    def model(feed: dict[str, Any]) -> list[Any]:
+        return [feed["x"], np.arange(5), feed["x"].mean(axis=0, keepdims=True)]
+
+    outputs = [("y", "float32", ["n", 3]), ("table", "int64", [5]), ("mean", "float32", [1, 3])]
+    session = headway.InferenceSession(model, inputs=[("x", "float32", ["n", 3])], outputs=outputs, workers=2)
+    with session:
+        joined, table = session.run_batch(["y", "table"], {"x": rows(4)})
+        assert joined.tolist() == rows(4).tolist()
+        assert table.tolist() == [0, 1, 2, 3, 4]
+        with pytest.raises(headway.InputError, match="output 1 has length 1 whatever the batch"):
+            session.run_batch(["y", "mean"], {"x": rows(4)})
+
+
 def test_an_error_of_one_piece_is_the_batchs(fake: Make) -> None:
     session, engine = fake(held=False, workers=2)
     engine.fail_nth(1, "told to fail")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import signal
 import threading
 
 import pytest
@@ -95,6 +96,29 @@ def test_reset_keeps_what_had_ended(fake: Make) -> None:
     pipe.reset()
     stats = assert_conserved(session)
     assert (stats.done, stats.dropped) == (1, {})
+
+
+def test_what_a_signals_handler_raises_loses_no_frame(fake: Make) -> None:
+    session, engine = fake()
+
+    class Alarm(Exception):
+        pass
+
+    def raising(*_: object) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, raising)
+    try:
+        with session.pipeline(depth=1) as pipe:
+            pipe.push(X, tag="a")
+            # By then the push waits for "a", which never comes.
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(Alarm):
+                pipe.push(X, tag="b")
+            engine.open()
+            assert [frame.tag for frame in pipe] == ["a", "b"]
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_cancelled_frame_is_raised_in_its_place(fake: Make) -> None:

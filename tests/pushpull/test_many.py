@@ -84,6 +84,23 @@ def test_stream_order_and_fairness(fake: Make) -> None:
     assert max(place for place, (key, _) in enumerate(seen) if key == "quiet") < 12
 
 
+def test_numpys_numbers_are_keys_too(fake: Make) -> None:
+    session, engine = fake()
+    with session.open(queue_depth=8) as run:
+        for place in range(4):
+            run.push(X + place, stream_id=place % 2 if place < 2 else np.int64(place % 2))
+        engine.open()
+        run.close_input()
+        assert [(sample.stream_id, number(sample)) for sample in run if sample.stream_id == 1] == [
+            (1, 1),
+            (1, 3),
+        ]
+    assert set(session.stats().streams) == {0, 1}
+    for wrong in (1.0, True, np.float32(1), None.__class__):
+        with pytest.raises(TypeError, match="stream: expected a str or an int"):
+            session.submit(X, stream=wrong)  # type: ignore[arg-type]
+
+
 def test_flows_are_served_fairly(fake: Make) -> None:
     session, engine = fake()
     busy, quiet = session.open(queue_depth=64), session.open(queue_depth=64)
@@ -115,6 +132,34 @@ def test_runs_beside_each_other_do_not_mix(fake: Make) -> None:
         thread.join(PATIENCE)
         assert ended[0] == [1000 * place + step for step in range(200)]
     assert assert_conserved(session).done == 800
+
+
+class Unwatching(asyncio.SelectorEventLoop):
+    """A loop that cannot watch a descriptor, as the Windows proactor loop."""
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        # Its own wake-up pipe is a socket.
+        if isinstance(fd, int):
+            raise NotImplementedError
+        super().add_reader(fd, callback, *args)
+
+
+def test_pulls_that_give_up_on_a_loop_that_cannot_watch(fake: Make) -> None:
+    session, engine = fake()
+
+    async def main() -> list[int]:
+        run = session.open(queue_depth=8)
+        for place in range(5):
+            run.push(X + place)
+        for _ in range(20):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(run.apull(), 0.0001)
+        engine.open()
+        run.close_input()
+        return [number(sample) async for sample in run]
+
+    with asyncio.Runner(loop_factory=Unwatching) as runner:
+        assert runner.run(main()) == [0, 1, 2, 3, 4]
 
 
 def test_async_iteration_and_pulls_that_give_up(fake: Make) -> None:

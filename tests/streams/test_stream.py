@@ -160,12 +160,19 @@ def test_closing_it_cancels_what_it_had_submitted(fake: Make) -> None:
 
 def test_leaving_it_to_the_garbage_collector_cancels(fake: Make) -> None:
     session, engine = fake(queue_depth=16)
-    engine.release()
-    for _ in session.stream(Source(100), depth=6):
+
+    def feeds() -> Iterator[Any]:
+        for place in range(100):
+            if place == 3:
+                # Not before: nothing is read ahead of a result that is there.
+                engine.release()
+            yield X
+
+    for _ in session.stream(feeds(), depth=6):
         break
     until(lambda: session.stats().running == 0, "the lane is free")
     stats = assert_conserved(session)
-    assert stats.cancelled == stats.submitted - 1 > 0
+    assert stats.cancelled == stats.submitted - 1 >= 3
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -222,6 +229,28 @@ def test_interrupted_while_it_waits(fake: Make) -> None:
     assert stats.cancelled == stats.submitted == 8
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_a_signals_handler_raises_is_no_items_error(ordered: bool, fake: Make) -> None:
+    session, _ = fake()
+
+    class Alarm(Exception):
+        pass
+
+    def raising(*_: object) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, raising)
+    # By then the thread waits for the first result, which never comes.
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(Alarm):
+            next(session.stream(Source(4), ordered=ordered, on_error="yield"))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    until(lambda: session.stats().running == 0, "the lane is free")
+    assert assert_conserved(session).done == 0
+
+
 def test_length_hint(fake: Make) -> None:
     session, _ = fake(held=False)
     stream = session.stream([X] * 5)
@@ -231,6 +260,35 @@ def test_length_hint(fake: Make) -> None:
     assert len(list(stream)) == 4
     assert operator.length_hint(stream) == 0
     assert operator.length_hint(session.stream(feed for feed in [X]), 7) == 7
+
+
+def test_length_hint_of_one_that_has_ended_early(fake: Make) -> None:
+    session, _ = fake(held=False)
+    failed = session.stream([X, WRONG, X, X])
+    with pytest.raises(headway.InputError):
+        list(failed)
+    closed = session.stream([X] * 4)
+    next(closed)
+    closed.close()
+    assert [operator.length_hint(failed), operator.length_hint(closed)] == [0, 0]
+    assert list(failed) == list(closed) == []
+
+
+def test_nothing_comes_after_a_gap_that_was_raised(fake: Make) -> None:
+    session, engine = fake(workers=1, queue_depth=4, overflow="drop_oldest")
+    stream = session.stream(Source(4), depth=4)
+    ahead = threading.Thread(target=lambda: next(stream))
+    ahead.start()
+    engine.wait_running(1)
+    until(lambda: session.stats().waiting == 3, "the look-ahead")
+    for _ in range(3):
+        # Two of the stream's are pushed out, and one of these.
+        session.submit(X + 9)
+    engine.open()
+    ahead.join()
+    with pytest.raises(headway.Dropped):
+        list(stream)
+    assert list(stream) == []
 
 
 def test_dropped_neighbours_are_one_gap(fake: Make) -> None:

@@ -86,6 +86,15 @@ def test_return_when_that_makes_no_sense(fake: Make) -> None:
         headway.wait([], return_when="SOMETIMES")  # type: ignore[arg-type]
 
 
+def test_futures_of_others(fake: Make) -> None:
+    session, _ = fake(held=False)
+    mixed: list[Any] = [session.submit(X), concurrent.futures.Future()]
+    with pytest.raises(TypeError, match="expected futures of headway's sessions, got concurrent"):
+        headway.wait(mixed)
+    with pytest.raises(TypeError, match="got concurrent"):
+        list(headway.as_completed(mixed))
+
+
 def test_duplicates_count_once(fake: Make) -> None:
     session, _ = fake(held=False)
     future = session.submit(X)

@@ -5,7 +5,43 @@
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod place {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::{Duration, Instant};
+
     use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+    /// A line of memory of its own.
+    #[repr(align(128))]
+    struct Ball(AtomicU32);
+
+    /// How long a line of memory takes from one usable core to another and back: the mean of `rounds`. `None` with one
+    /// core. For measurements: a request crosses several times, and a virtual machine's cores may be moved apart.
+    pub fn round_trip(rounds: u32) -> Option<Duration> {
+        let allowed = sched_getaffinity(None).ok()?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        let (here, there) = (cores.next()?, cores.next()?);
+        let ball = Ball(AtomicU32::new(0));
+        let play = |core: usize, first: u32| {
+            let mut only = CpuSet::new();
+            only.set(core);
+            // Where that is refused, the kernel's own choice is measured.
+            let _ = sched_setaffinity(None, &only);
+            let start = Instant::now();
+            for round in 0..rounds {
+                while ball.0.load(Ordering::Acquire) != 2 * round + first {
+                    std::hint::spin_loop();
+                }
+                ball.0.store(2 * round + first + 1, Ordering::Release);
+            }
+            start.elapsed()
+        };
+        let took = std::thread::scope(|scope| {
+            let other = scope.spawn(|| play(there, 1));
+            let took = scope.spawn(|| play(here, 0)).join();
+            other.join().ok().and(took.ok())
+        });
+        took.map(|took| took / rounds.max(1))
+    }
 
     /// The core this thread runs on, counted from 1.
     pub(crate) fn current() -> u64 {
@@ -35,8 +71,14 @@ mod place {
         0
     }
 
+    /// Unknown.
+    pub fn round_trip(_rounds: u32) -> Option<std::time::Duration> {
+        None
+    }
+
     /// Left to the operating system.
     pub(crate) fn leave(_core: u64) {}
 }
 
+pub use place::round_trip;
 pub(crate) use place::{current, leave};

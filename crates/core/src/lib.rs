@@ -21,7 +21,7 @@ pub mod batch;
 pub mod bell;
 pub mod clock;
 pub mod close;
-mod cores;
+pub mod cores;
 pub mod cost;
 pub mod deadlines;
 pub mod delivery;

@@ -254,8 +254,8 @@ impl Shared {
         }
     }
 
-    /// Spinning for an answer pays while the model is quick.
-    fn patience(&self) -> Duration {
+    /// How long to spin for an answer, or for room: it pays while the model is quick.
+    pub fn patience(&self) -> Duration {
         match self.usual_run() {
             Some(usual) if usual < self.spin => self.spin,
             _ => Duration::ZERO,

@@ -80,6 +80,8 @@ pub struct Slot {
     ended: AtomicBool,
     /// The same for a grant, which may come once at most before the request ends.
     granted: AtomicBool,
+    /// It has a place, or its ending has come: nobody waits for room any more. Read without the lock.
+    placed: AtomicBool,
     cell: Mutex<Cell>,
     wake: Condvar,
 }
@@ -106,6 +108,7 @@ impl Slot {
             index,
             ended: AtomicBool::new(false),
             granted: AtomicBool::new(false),
+            placed: AtomicBool::new(false),
             cell: Mutex::new(cell),
             wake: Condvar::new(),
         }
@@ -195,8 +198,8 @@ impl Slot {
 
     /// Waits until the milestone, a grant, or `until`. Spins for at most `spin` before it parks.
     pub fn wait(&self, milestone: Milestone, until: Option<Instant>, spin: Duration) -> Seen {
-        if milestone == Milestone::Ended && !spin.is_zero() {
-            self.spin(spin, until);
+        if !spin.is_zero() {
+            self.spin(milestone, spin, until);
         }
         let mut cell = lock(&self.cell);
         loop {
@@ -221,10 +224,14 @@ impl Slot {
         }
     }
 
-    fn spin(&self, limit: Duration, until: Option<Instant>) {
+    fn spin(&self, milestone: Milestone, limit: Duration, until: Option<Instant>) {
         let start = Instant::now();
         let limit = until.map_or(limit, |until| limit.min(until.saturating_duration_since(start)));
-        while !self.is_ended() && !self.granted.load(Ordering::Relaxed) && start.elapsed() < limit {
+        let come = || match milestone {
+            Milestone::Admitted => self.placed.load(Ordering::Relaxed),
+            Milestone::Ended => self.is_ended() || self.granted.load(Ordering::Relaxed),
+        };
+        while !come() && start.elapsed() < limit {
             for _ in 0..32 {
                 std::hint::spin_loop();
             }
@@ -238,6 +245,7 @@ impl Slot {
         let mut cell = lock(&self.cell);
         cell.ticket = Some(ticket);
         cell.stage = Stage::Admitted(ticket);
+        self.placed.store(true, Ordering::Relaxed);
     }
 
     /// Tells those who wait for room; whatever happened since is told too.
@@ -260,6 +268,7 @@ impl Slot {
         if let Some(timing) = timing {
             cell.timing = timing;
         }
+        self.placed.store(true, Ordering::Relaxed);
         self.ended.store(true, Ordering::Release);
         self.tell(cell);
     }

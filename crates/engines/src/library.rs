@@ -28,7 +28,7 @@ pub(crate) fn open(what: &str, paths: &[PathBuf], hint: &str) -> Result<(&'stati
 pub(crate) fn not_loaded(what: &str, reasons: &[(&Path, String)], hint: &str) -> Error {
     let mut text = format!("{what} cannot be loaded");
     if reasons.is_empty() {
-        text.push_str(": no place to look for its library was given");
+        text.push_str(": no installed package brings its library, and no path to it was given");
     }
     for (path, reason) in reasons {
         // Writing into a String cannot fail.

@@ -39,7 +39,7 @@ fn the_first_usable_library_is_loaded_and_refusals_name_their_reasons() {
     {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
-    assert!(refused(None, Vec::new()).contains("no place to look"));
+    assert!(refused(None, Vec::new()).contains("no installed package brings its library"));
     #[cfg(target_os = "linux")]
     assert!(refused(None, vec![other_library()]).contains("no OrtGetApiBase"));
     let text = refused(Some(missing.clone()), real.clone());

@@ -189,6 +189,11 @@ pub(crate) fn start_delivery(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     if !core.starts_delivery() {
         return Ok(());
     }
+    // Without a thread nothing was submitted either: the next callback tries again.
+    deliver_on_a_thread(py, core).inspect_err(|_| core.delivery_failed())
+}
+
+fn deliver_on_a_thread(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     let module = py.import("headway._delivery")?;
     let handle = Deliveries {
         core: Arc::clone(core),

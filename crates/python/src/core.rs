@@ -121,11 +121,18 @@ impl Core {
         !self.delivery_started.swap(true, Ordering::AcqRel)
     }
 
+    /// The first caller got no thread: the next one is the first.
+    pub(crate) fn delivery_failed(&self) {
+        self.delivery_started.store(false, Ordering::Release);
+    }
+
     /// Gives every lane a thread: a list of requests uses them all.
-    pub(crate) fn staff(&self) {
+    pub(crate) fn staff(&self, py: Python<'_>) -> PyResult<()> {
+        self.enter(py)?;
         if let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             threads.staff(&self.shared);
         }
+        Ok(())
     }
 
     /// Ends the lanes: waits for running work, joins the threads, frees the engine. Later calls give the first report.

@@ -329,6 +329,32 @@ pub(crate) fn read_output_names(
     Ok(if indices.is_empty() { WantedOutputs::All } else { WantedOutputs::Some(indices) })
 }
 
+/// The names as a list where they can be read only once, as from a generator; None where they can be read again.
+///
+/// # Errors
+/// What the iterator raised.
+#[inline(always)]
+pub(crate) fn lasting_names<'py>(wanted: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match wanted {
+        Some(wanted) if !wanted.is_none() && !wanted.is_instance_of::<PyList>() => listed_names(wanted),
+        Some(_) | None => Ok(None),
+    }
+}
+
+#[cold]
+fn listed_names<'py>(wanted: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let lasts = wanted.is_instance_of::<PyTuple>()
+        || wanted.is_instance_of::<PyString>()
+        || wanted.is_instance_of::<PyBytes>();
+    // What is no names at all is refused by whoever reads it.
+    let Some(names) = wanted.try_iter().ok().filter(|_| !lasts) else { return Ok(None) };
+    let list = PyList::empty(wanted.py());
+    for name in names {
+        list.append(name?)?;
+    }
+    Ok(Some(list.into_any()))
+}
+
 fn output_index(py: Python<'_>, name: &Bound<'_, PyAny>, names: &FeedNames) -> Result<u32, DoorError> {
     if let Some(index) = position(py, name, &names.outputs) {
         return Ok(u32::try_from(index).unwrap_or(u32::MAX));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use headway_core::admission::Overflow;
-use headway_core::error::{Error, ErrorKind};
+use headway_core::error::{DropReason, Error, ErrorKind};
 use headway_core::request::Outcome;
 use headway_core::slot::SlotRef;
 use headway_core::state::{Manner, Output, Pulled};
@@ -202,8 +202,11 @@ fn sample_of(py: Python<'_>, slot: &SlotRef) -> Py<PyAny> {
 }
 
 /// Ends a pipeline's pending frame as dropped("pipeline_reset"). False when it had ended.
-pub(crate) fn drop_frame(py: Python<'_>, future: &future::InferenceFuture) -> bool {
-    away(py, || future.core.shared.drop_request(&future.slot, headway_core::error::DropReason::PipelineReset))
+pub(crate) fn drop_frame(py: Python<'_>, future: &future::InferenceFuture) -> PyResult<bool> {
+    let _inside = life::inside(py);
+    future.core.enter(py)?;
+    let shared = &future.core.shared;
+    Ok(away(py, || shared.drop_request(&future.slot, DropReason::PipelineReset)))
 }
 
 /// What happens when a flow is full, by its name.

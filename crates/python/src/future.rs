@@ -254,11 +254,15 @@ impl InferenceFuture {
     }
 
     /// Has the bell rung with `number` once admitted (`milestone` "admitted") or ended. False when that is past.
-    fn _subscribe(&self, py: Python<'_>, bell: &Bell, number: u64, admitted: bool) -> bool {
+    fn _subscribe(&self, py: Python<'_>, bell: &Bell, number: u64, admitted: bool) -> PyResult<bool> {
         let _inside = life::inside(py);
-        self.hurry(py);
+        if !self.slot.is_ended() {
+            // In a forked child nobody would ever ring.
+            self.check(py)?;
+            self.hurry(py);
+        }
         let milestone = if admitted { Milestone::Admitted } else { Milestone::Ended };
-        self.slot.subscribe(milestone, &bell.inner, number)
+        Ok(self.slot.subscribe(milestone, &bell.inner, number))
     }
 
     /// The bell is not rung for it any more.

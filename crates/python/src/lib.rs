@@ -112,5 +112,5 @@ mod _core {
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]
-    use crate::testing::{FakeControl, ManualClock};
+    use crate::testing::{FakeControl, ManualClock, core_round_trip};
 }

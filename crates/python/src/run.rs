@@ -12,9 +12,21 @@ use crate::core::{Core, Kind};
 use crate::out::Out;
 use crate::outputs::{self, Form};
 use crate::submit::{Call, CallOptions, Deadline};
-use crate::{life, wait};
+use crate::{feeds, life, wait};
 
-/// `run(output_names, input_feed, ...)` and its kin: the outputs.
+/// `run(output_names, input_feed, ...)`: the outputs.
+pub(crate) fn run_arrays<'py>(
+    core: &Core,
+    feed: &Bound<'py, PyAny>,
+    output_names: Option<&Bound<'py, PyAny>>,
+    options: &CallOptions<'_, 'py>,
+) -> PyResult<Py<PyList>> {
+    // A request that finds no lane free is read again, to hold what it was going to borrow.
+    let lasting = feeds::lasting_names(output_names).inspect_err(|_| core.shared.reject())?;
+    run(core, &Call::arrays(feed, lasting.as_ref().or(output_names)), options)
+}
+
+/// The same for any call.
 pub(crate) fn run(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<Py<PyList>> {
     let outcome = outcome(core, call, options)?;
     outputs::answer(call.py(), outcome, core, call.form())
@@ -30,6 +42,8 @@ pub(crate) fn run_into<'py>(
     options: &CallOptions<'_, 'py>,
 ) -> PyResult<Py<PyList>> {
     let out = Out::new(out);
+    let lasting = feeds::lasting_names(output_names).inspect_err(|_| core.shared.reject())?;
+    let output_names = lasting.as_ref().or(output_names);
     let results = run(core, &Call::into_arrays(feed, output_names, Some(&out)), options)?;
     match out.later() {
         Some(later) => later.fill(feed.py(), results),

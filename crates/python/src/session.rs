@@ -153,7 +153,7 @@ impl Session {
         let options = CallOptions { timeout, priority, stream, run_options };
         let core = self.core(py)?;
         match out {
-            None => run::run(&core, &Call::arrays(input_feed, output_names), &options),
+            None => run::run_arrays(&core, input_feed, output_names, &options),
             Some(out) => run::run_into(&core, input_feed, output_names, out, &options),
         }
     }
@@ -316,12 +316,11 @@ impl Session {
 
     /// Lets every lane run what is submitted with `any_lane`.
     fn _staff(&self, py: Python<'_>) -> PyResult<()> {
-        self.core(py)?.staff();
-        Ok(())
+        self.core(py)?.staff(py)
     }
 
     /// Ends a request as dropped("pipeline_reset"). False when it had ended.
-    fn _drop(&self, py: Python<'_>, future: &InferenceFuture) -> bool {
+    fn _drop(&self, py: Python<'_>, future: &InferenceFuture) -> PyResult<bool> {
         flows::drop_frame(py, future)
     }
 

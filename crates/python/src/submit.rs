@@ -149,11 +149,15 @@ impl Core {
         options: &CallOptions<'_, '_>,
     ) -> PyResult<Request> {
         let mut request = match call {
-            Call::Feed { feed, output_names, form, out } => {
-                let mut request = self.fed(feed, *output_names, *form, how)?;
-                if let Some(out) = out {
-                    out.place(self, &mut request, *output_names)?;
-                }
+            Call::Feed { feed, output_names, form, out: None } => {
+                self.fed(feed, *output_names, *form, how)?
+            }
+            Call::Feed { feed, output_names, form, out: Some(out) } => {
+                // Read twice: here and for the arrays.
+                let lasting = feeds::lasting_names(*output_names)?;
+                let output_names = lasting.as_ref().or(*output_names);
+                let mut request = self.fed(feed, output_names, *form, how)?;
+                out.place(self, &mut request, output_names)?;
                 request
             }
             Call::Binding(binding) => binding.get().request(binding.py(), self)?,
@@ -249,6 +253,12 @@ pub(crate) fn stream_key(object: &Bound<'_, PyAny>) -> PyResult<StreamKey> {
     }
     if object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>() {
         return Ok(StreamKey::Int(object.extract()?));
+    }
+    // NumPy's whole numbers, as trackers give them.
+    if !object.is_instance_of::<PyBool>()
+        && let Ok(number) = object.extract()
+    {
+        return Ok(StreamKey::Int(number));
     }
     let text = format!("stream: expected a str or an int, got {}", object.get_type().name()?);
     Err(PyTypeError::new_err(text))

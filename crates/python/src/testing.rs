@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headway_core::clock::{Clock, ManualClock as CoreClock};
+use headway_core::cores;
 use headway_core::error::{Error, ErrorKind};
 use headway_core::runtime::Shared;
 use pyo3::prelude::*;
@@ -104,4 +105,13 @@ impl FakeControl {
         let counts = self.handle.counts();
         (counts.started, counts.finished, counts.terminated, self.handle.running())
     }
+}
+
+/// How long a line of memory takes from one usable core to another and back, in seconds; `None` with one core.
+#[pyfunction]
+#[pyo3(name = "_core_round_trip")]
+pub(crate) fn core_round_trip(py: Python<'_>) -> Option<f64> {
+    let _inside = inside(py);
+    let fastest = || (0..5).filter_map(|_| cores::round_trip(1_000)).min();
+    away(py, fastest).map(|took| took.as_secs_f64())
 }

@@ -133,9 +133,11 @@ pub(crate) fn wait_ended(
 /// What a signal handler raised; the request is cancelled.
 pub(crate) fn wait_admitted(py: Python<'_>, core: &Core, slot: &SlotRef) -> PyResult<Seen> {
     let main = on_main_thread(py);
+    let mut spin = core.shared.patience();
     loop {
         let slice = slice_until(main, None);
-        let seen = away(py, || slot.wait(Milestone::Admitted, slice, Duration::ZERO));
+        let seen = away(py, || slot.wait(Milestone::Admitted, slice, spin));
+        spin = Duration::ZERO;
         if !matches!(seen, Seen::TimedOut) {
             return Ok(seen);
         }

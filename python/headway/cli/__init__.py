@@ -1,8 +1,13 @@
 """The command line: `headway run` classifies pictures, `headway demo` shows it on an embedded model."""
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
+
+#: The exit status after Ctrl-C, as shells give it.
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,4 +21,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     from ._app import run_app
 
-    return run_app(argv)
+    status = run_app(argv)
+    if argv is None and status == INTERRUPTED:
+        _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """Ends the process without waiting for threads: after a Ctrl-C some may never end, see `_run.classify`."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)

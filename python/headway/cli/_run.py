@@ -126,11 +126,19 @@ def classify(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="headway-read")
     read = partial(prepare, preprocessing=preprocessing)
     source = _counted(read_ahead(entries, read, pool, window + threads), report)
+    wait = True
     try:
         VIAS[via](session, source, partial(_deliver, scores=scores, report=report), window)
+    except KeyboardInterrupt:
+        # Python may raise it just after a future's lock was taken, which is then never released: the thread that
+        # was to set that future's result waits for ever, and so would whoever waits for that thread.
+        wait = False
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
-        report.tally.dropped += sum(session.stats().dropped.values())
+        pool.shutdown(wait, cancel_futures=True)
+        # Answers that an interruption left unpulled have no outcome here: they count as cancelled.
+        dropped = session.stats().dropped
+        report.tally.dropped += sum(count for why, count in dropped.items() if why != "unpulled")
 
 
 def _counted(source: Iterator[Future[Item]], report: Report) -> Iterator[Future[Item]]:

@@ -228,6 +228,8 @@ def via_pushpull(session: InferenceSession, source: Source, deliver: Deliver, wi
         def produce() -> None:
             try:
                 for future in source:
+                    if run.input_closed:
+                        return
                     outcome = _outcome(future.result())
                     waiting.append(outcome)
                     if not outcome.ready:
@@ -242,14 +244,18 @@ def via_pushpull(session: InferenceSession, source: Source, deliver: Deliver, wi
 
         producer = Thread(target=produce, name="pictures")
         producer.start()
-        for sample in run:
-            outcome = sample.attributes["outcome"]
-            if sample.error is None:
-                outcome.finish(list(sample.data.values()), None)
-            else:
-                outcome.finish(None, str(sample.error))
-            _flush(waiting, deliver)
-        producer.join()
+        try:
+            for sample in run:
+                outcome = sample.attributes["outcome"]
+                if sample.error is None:
+                    outcome.finish(list(sample.data.values()), None)
+                else:
+                    outcome.finish(None, str(sample.error))
+                _flush(waiting, deliver)
+        finally:
+            # After an interruption, it must not read on from a pool that is being shut down.
+            run.close_input()
+            producer.join()
     _flush(waiting, deliver)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import headway
-from headway._batch import batch_size, named
+from headway._batch import batch_size, join, named
 from headway._load import source_of
 from headway._parallel import join
 from headway.ez_rknn import _options, _plugins

@@ -174,7 +174,7 @@ def test_a_machine_without_openvino_is_told_what_to_install(tiny_xml: Path) -> N
     )
     done = _without_the_package(program)
     assert done.returncode == 0, done.stderr
-    assert "OpenVINO cannot be loaded: no place to look" in done.stdout
+    assert "OpenVINO cannot be loaded: no installed package brings its library" in done.stdout
     assert 'pip install "headway[openvino]"' in done.stdout
     done = _without_the_package(program, HEADWAY_OPENVINO_LIBRARY="nowhere/libopenvino_c.so")
     assert "nowhere/libopenvino_c.so: no such file" in done.stdout

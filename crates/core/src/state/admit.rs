@@ -292,7 +292,7 @@ fn full(load: Load) -> Error {
     let Load { waiting, depth, notices, .. } = load;
     let text = match load.is_noticed() {
         true => format!("no room: {notices} requests that ended without running are still to be handed over"),
-        false => format!("the queue is full: {waiting} requests wait, queue_depth is {depth}"),
+        false => format!("the queue is full: {waiting} waiting, queue_depth is {depth}"),
     };
     Error::new(ErrorKind::QueueFull, text)
 }

@@ -255,9 +255,10 @@ impl Early {
                 format!("the request was dropped: {}", reason.as_str()),
             ),
             Early::Expired if deadline => too_late(),
-            Early::Expired => {
-                Error::new(ErrorKind::QueueFull, "there was no room in the queue within submit_timeout")
-            }
+            Early::Expired => Error::new(
+                ErrorKind::QueueFull,
+                "there was no room in the queue within submit_timeout; raise it, or set overflow",
+            ),
         }
     }
 }
