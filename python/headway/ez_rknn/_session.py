@@ -8,7 +8,6 @@ from typing import Any
 import headway
 from headway._batch import batch_size, join, named
 from headway._load import source_of
-from headway._parallel import join
 from headway.ez_rknn import _options, _plugins
 from headway.ez_rknn._errors import OptionError, speaks_runtime_error
 from headway.ez_rknn._options import EzOptions, truth
