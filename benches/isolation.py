@@ -1,10 +1,17 @@
-"""What a process lane costs beside a lane in this process: a round trip, by the size of input and output."""
+"""What a process lane costs beside a lane in this process: a round trip, by the size of input and output.
+
+All memory is warm on all sides: the caller's array, what the lanes hand out and take back, and both buffers of the bare
+copies were used before, and the page faults that a request takes are counted, in the caller and in the process. The
+copies are one thread's, on one core, of the same array; a request's cross from one core to another.
+"""
 
 from __future__ import annotations
 
+import resource
 import statistics
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -34,7 +41,7 @@ def _submit(session: headway.InferenceSession, array: Any) -> None:
 WAYS = {"run": _run, "submit": _submit}
 
 
-def _model() -> bytes:
+def relu() -> bytes:
     """`y = max(x, 0)`: as many numbers out as in."""
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", ends[:1], ends[1:])
@@ -52,6 +59,12 @@ def _p50(count: int, call: Callable[[], object]) -> float:
     return statistics.median(times) * 1e6
 
 
+def _faults(pid: int) -> int:
+    """Page faults of this process and of that one, since they began."""
+    there = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt + int(there[7])
+
+
 def _copies(array: Any) -> Callable[[], None]:
     """One copy each way, into memory that was used before."""
     there, back = np.empty_like(array), np.empty_like(array)
@@ -65,7 +78,7 @@ def _copies(array: Any) -> Callable[[], None]:
 
 def measure(effort: Effort) -> Result:
     """`run()` and `submit().result()` on one lane, the thread's and the process's interleaved."""
-    model, result = _model(), Result("isolation")
+    model, result = relu(), Result("isolation")
     options: dict[str, Any] = {"workers": 1, "sess_options": headway.SessionOptions()}
     options["sess_options"].intra_op_num_threads = 1
     with (
@@ -84,6 +97,14 @@ def measure(effort: Effort) -> Result:
             found = collect(effort, partial(interleave, contenders))
             note(found, result.settings)
             copies = statistics.median(one["copies"] for one in found.values)
+            [lane] = processes.stats().lanes
+            assert lane.pid is not None
+            before = _faults(lane.pid)
+            _p50(100, partial(_run, processes, array))
+            faults = (_faults(lane.pid) - before) / 100
+            result.checks.append(
+                Check(f"run, {size}: page faults a request", f"{faults:.2f}", "< 1: warm memory", faults < 1)
+            )
             for way in WAYS:
                 ours = [one[f"{way} process"] for one in found.values]
                 base = [one[f"{way} thread"] for one in found.values]

@@ -714,6 +714,7 @@ def load_rknn(
     layout: str,
     outputs: str,
     zero_copy: bool,
+    zero_copy_layout: str,
     buffers: int,
     priority: str,
     sram: bool,

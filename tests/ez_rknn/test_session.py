@@ -206,11 +206,3 @@ def test_pacing_lets_everything_through() -> None:
         for _ in range(20):
             session.run(None, {"x": X})
         assert session.stats().done == 20
-
-
-@pytest.mark.parametrize(
-    "given", [{"zero_copy_layout": "native"}, {"load_custom_ops_from_default_path": True}]
-)
-def test_what_is_not_offered_on_the_npu_raises(given: dict[str, Any]) -> None:
-    with pytest.raises(RuntimeError, match="not offered"):
-        ez_rknn.InferenceSession("model.rknn", provider_options=given)

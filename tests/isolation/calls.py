@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 import threading
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 import headway
 
-SEGFAULT, EXIT, HANG, RAISE, KEEP, GROW, FORK = -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0
+SEGFAULT, EXIT, HANG, RAISE, KEEP, GROW, FORK, START = -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0
 
 kept: list[Any] = []
 
@@ -44,6 +45,8 @@ def unkind(feed: dict[str, Any]) -> list[Any]:
         kept.append(np.ones(30 << 20, np.uint8))
     if what == FORK and os.fork() == 0:
         os._exit(0)
+    if what == START:
+        subprocess.run(["sleep", "600"], check=True)
     return [feed["x"] * 2]
 
 

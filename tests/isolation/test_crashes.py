@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import TensorProto, helper
 
@@ -161,6 +162,22 @@ def test_cancelling_ends_a_hang(unkind: Make) -> None:
             one.result()
     assert_answers(session)
     assert_conserved(session)
+
+
+def test_what_a_callable_has_started_ends_with_its_process(unkind: Make) -> None:
+    session = unkind()
+    [pid] = pids(session)
+    future = session.submit(ask(calls.START))
+    started: list[int] = []
+
+    def has_started() -> bool:
+        started[:] = [one.pid for one in psutil.Process(pid).children() if one.name() == "sleep"]
+        return bool(started)
+
+    until(has_started, "the program that the callable runs")
+    future.cancel()
+    until(lambda: all(gone(one) for one in started), "its end")
+    assert_answers(session)
 
 
 def test_requests_that_are_stopped_open_no_breaker(unkind: Make) -> None:

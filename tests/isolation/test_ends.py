@@ -155,6 +155,28 @@ session.close()
     until(lambda: all(gone(pid) for pid in lanes))
 
 
+def test_a_forked_child_lets_go_of_its_own_copy_only(tmp_path: Path, quiet: None) -> None:
+    """The memory of an answer is the program's as long as the program has it."""
+    script = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+kept = session.run(None, [np.full(100_000, 1.0, np.float32)])[0]
+child = os.fork()
+if child == 0:
+    del kept
+    os._exit(0)
+os.waitpid(child, 0)
+for number in range(2, 22):
+    assert session.run(None, [np.full(100_000, number, np.float32)])[0].max() == 2 * number
+print(kept.min(), kept.max(), flush=True)
+session.close()
+"""
+    program, lanes = start(script, tmp_path)
+    out, said = program.communicate(timeout=PATIENCE)
+    assert (program.returncode, out) == (0, "2.0 2.0\n"), said
+    until(lambda: all(gone(pid) for pid in lanes))
+
+
 def test_a_forked_child_that_lives_on_keeps_no_process(tmp_path: Path, quiet: None) -> None:
     script = """
 import warnings

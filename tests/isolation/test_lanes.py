@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,41 @@ def test_large_outputs_live_where_the_process_put_them(unkind: Make) -> None:
         assert answer.min() == answer.max() == 2 * number
         answer += 1
     assert answers[0].min() == 4
+
+
+def test_large_outputs_live_where_the_engine_wrote_them() -> None:
+    numbers = np.random.default_rng(3).standard_normal((30_000, 3), np.float32)
+    with headway.InferenceSession(built.tiny(), isolation="process") as session:
+        # More than can be held at once, of several sizes, some let go of in between.
+        sizes = [30_000, 20_000, 30_000, 1, 25_000] * 6
+        answers = [session.run(None, [numbers[:size] + at])[0] for at, size in enumerate(sizes)]
+        expected = [(numbers[:size] + at) ** 2 + (numbers[:size] + at) for at, size in enumerate(sizes)]
+        del answers[::3], expected[::3]
+        for at in range(20):
+            array = numbers - at
+            answers.append(session.run(None, [array])[0])
+            expected.append(array * array + array)
+    # They outlive the process and the session, are writable, and no two are the same memory.
+    for answer, right in zip(answers, expected, strict=True):
+        np.testing.assert_allclose(answer, right, rtol=1e-5, atol=1e-5)
+        answer += 1
+    for answer, right in zip(answers, expected, strict=True):
+        np.testing.assert_allclose(answer, right + 1, rtol=1e-5, atol=1e-5)
+
+
+def test_a_large_output_that_is_wanted_twice_is_two_arrays() -> None:
+    with headway.InferenceSession(built.tiny(), isolation="process") as session:
+        [name] = [node.name for node in session.get_outputs()]
+        one, two = session.run([name, name], [np.ones((30_000, 3), np.float32)])
+        one += 1
+        assert (one.min(), two.max()) == (3, 2)
+
+
+def test_an_environment_of_any_bytes(tiny: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_TEST_BYTES", os.fsdecode(b"gr\xfc\xdfe"))
+    with headway.InferenceSession(tiny, isolation="process") as session:
+        [pid] = pids(session)
+        assert b"HEADWAY_TEST_BYTES=gr\xfc\xdfe" in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def test_requests_that_grow_and_shrink(unkind: Make) -> None:

@@ -1,4 +1,4 @@
-//! What every engine owes the flow, asked of each engine alike (`support/subjects.rs`).
+//! What every engine owes the flow, asked of each engine alike (`support/subjects.rs`), on threads and in processes.
 
 mod support;
 
@@ -11,6 +11,20 @@ use headway_core::request::{Inputs, OwnerBox, Wanted};
 use headway_core::value::{DType, Value};
 use support::subjects::{Subject, subjects};
 use support::*;
+
+/// No test: what the suite starts as a process of a lane.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_program_of_a_lane() {
+    support::isolated::be_a_lane();
+}
+
+#[test]
+fn every_engine_is_asked_on_threads_and_in_processes() {
+    let names: Vec<_> = subjects().iter().map(|subject| subject.name()).collect();
+    let all = ["fake", "onnxruntime", "openvino", "rknn", "rknn zero copy"];
+    assert_eq!(names, [all, all].concat()[..if cfg!(target_os = "linux") { 10 } else { 3 }]);
+}
 
 /// A feed of the echo's shape number `nth`, counted round, and its elements: they rise from `start`.
 fn feed(subject: &dyn Subject, nth: usize, start: f32) -> (Value, Vec<f32>) {
@@ -163,7 +177,7 @@ fn a_terminated_request_fails_and_the_lane_goes_on() {
         for _ in 0..3 {
             control.terminate();
             let error = run(lane.as_mut(), [input.clone()], Wanted::All).expect_err("terminated");
-            assert_eq!((error.kind, error.code), (ErrorKind::Engine, Some(ending.code)));
+            assert_eq!((error.kind, error.code), (ErrorKind::Engine, ending.code));
             assert!(error.message.contains(ending.words), "{error}");
             control.reset();
             let values = run(lane.as_mut(), [input.clone()], Wanted::All).expect("success again");

@@ -1,5 +1,6 @@
 //! Process lanes, as the session's process has them: loading, and what is known of the processes.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ pub(crate) fn load_isolated(
     py: Python<'_>,
     engine: &str,
     lanes: usize,
-    command: Vec<String>,
-    environment: Vec<(String, String)>,
+    command: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
     description: &Bound<'_, PyBytes>,
     model: Option<&Bound<'_, PyBytes>>,
     retries: usize,

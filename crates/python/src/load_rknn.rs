@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use headway_core::engine::{Control, Engine};
 use headway_engines::rknn::{
-    LanePlace, Layout, Outputs, Priority, Quantisation, RknnEngine, RknnOptions, RknnSource, TensorAttr,
+    Form, LanePlace, Layout, Outputs, Priority, Quantisation, RknnEngine, RknnOptions, RknnSource, TensorAttr,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -24,7 +24,7 @@ fn word<T: Copy>(name: &str, given: &str, words: &[(&str, T)]) -> PyResult<T> {
 
 /// Loads an RKNN model. Gives the model and what the runtime says of it.
 #[pyfunction]
-#[pyo3(signature = (model, *, library, lanes, layout, outputs, zero_copy, buffers, priority, sram, perf, dup_context, custom_ops, share_weights))]
+#[pyo3(signature = (model, *, library, lanes, layout, outputs, zero_copy, zero_copy_layout, buffers, priority, sram, perf, dup_context, custom_ops, share_weights))]
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn load_rknn<'py>(
     py: Python<'py>,
@@ -34,6 +34,7 @@ pub(crate) fn load_rknn<'py>(
     layout: &str,
     outputs: &str,
     zero_copy: bool,
+    zero_copy_layout: &str,
     buffers: usize,
     priority: &str,
     sram: bool,
@@ -63,6 +64,7 @@ pub(crate) fn load_rknn<'py>(
         layout: word("layout", layout, &layouts)?,
         outputs: word("outputs", outputs, &[("float32", Outputs::Float32), ("native", Outputs::Native)])?,
         zero_copy,
+        form: word("zero_copy_layout", zero_copy_layout, &[("nhwc", Form::Nhwc), ("native", Form::Native)])?,
         buffers,
         priority: word("priority", priority, &priorities)?,
         sram,

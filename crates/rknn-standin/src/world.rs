@@ -43,6 +43,8 @@ pub struct Counts {
     pub weight_loads: u64,
     pub most_at_once: usize,
     pub flags: Vec<u32>,
+    /// The order of dimensions of all that was bound, first to last.
+    pub bound: Vec<i32>,
     /// Each run in the order of its start: its first core, and the first number that was fed.
     pub runs: Vec<(usize, f64)>,
 }

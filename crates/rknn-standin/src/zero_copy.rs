@@ -110,6 +110,7 @@ pub unsafe extern "C" fn rknn_set_io_mem(id: u64, memory: *mut TensorMem, attr: 
         };
         list.resize(count, None);
         list[at] = bound;
+        world().with(|state| state.counts.bound.push(attr.fmt));
         Ok(())
     };
     code(set())

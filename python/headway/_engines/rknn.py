@@ -66,6 +66,7 @@ def load(asked: Asked) -> Loaded:
         "layout": options.word("layout", "nchw", _LAYOUTS),
         "outputs": options.word("outputs", "float32", {"float32": "float32", "native": "native"}),
         "zero_copy": options.flag("zero_copy", False),
+        "zero_copy_layout": options.word("zero_copy_layout", "nhwc", {"nhwc": "nhwc", "native": "native"}),
         "buffers": options.whole("buffers", 2, least=0),
         "priority": options.word("priority", "high", {word: word for word in ("high", "medium", "low")}),
         "sram": options.flag("sram", False),

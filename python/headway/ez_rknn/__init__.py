@@ -54,7 +54,10 @@ def make_provider_options(**options: Any) -> RknnProviderOptions:
         tp_mode: Cores that work on each request together: ``"auto"``, ``"all"``, ``"0"``, ``"0,1"``, ...
         enable_pacing: Hold submitters back to the rate of the lanes. Default False.
         disable_dup_context, custom_op_path, custom_op_paths: NPU only, as in the original.
-        custom_op_default_path, load_custom_ops_from_default_path, zero_copy_layout: Only their defaults.
+        custom_op_default_path, load_custom_ops_from_default_path: Take the custom operators of
+            ``/usr/lib/rknpu/op_plugins`` as well. A file that is none is warned about. NPU only. Default False.
+        zero_copy_layout: ``"native"`` binds memory in the NPU's own form to every lane. NPU only. Default ``"nhwc"``:
+            the runtime copies.
 
     Raises:
         RuntimeError: There is no such option, or not with this value.

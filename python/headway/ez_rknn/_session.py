@@ -8,7 +8,7 @@ from typing import Any
 import headway
 from headway._batch import batch_size, join, named
 from headway._load import source_of
-from headway.ez_rknn import _options
+from headway.ez_rknn import _options, _plugins
 from headway.ez_rknn._errors import OptionError, speaks_runtime_error
 from headway.ez_rknn._options import EzOptions, truth
 from headway.ez_rknn._pace import Pace
@@ -204,25 +204,19 @@ def _plain(run_options: Any) -> Any:
 
 
 def _on_npu(options: EzOptions, weights: headway.InferenceSession | None) -> dict[str, Any]:
-    """The same in the words of the rknn engine.
-
-    Raises:
-        OptionError: An option that it does not have was set.
-    """
-    if options.zero_copy_layout != "nhwc":
-        raise OptionError(
-            "provider option 'zero_copy_layout': not offered; lanes choose the layout of their own memory"
-        )
+    """The same in the words of the rknn engine."""
+    operators = [*options.custom_op_paths]
     if options.custom_op_default_path:
-        raise OptionError(
-            "provider option 'custom_op_default_path': not offered; name the files in 'custom_op_paths'"
-        )
+        operators += [path for path in _plugins.installed() if path not in operators]
     own: dict[str, Any] = {
         "layout": options.layout,
         "threads_per_core": options.threads_per_core,
-        "custom_ops": list(options.custom_op_paths),
+        "custom_ops": operators,
         "dup_context": not options.disable_dup_context,
     }
+    if options.zero_copy_layout != "nhwc":
+        # It is about bound memory, which lanes have here; without it nothing would come of the option.
+        own["zero_copy"], own["zero_copy_layout"] = True, options.zero_copy_layout
     if options.schedule is not None:
         own["schedule"], own["pin"] = list(options.schedule), options.pin
     elif options.tp_mode is not None:

@@ -184,6 +184,25 @@ def test_wrong_inputs(open_session: Open, x: Any, message: str) -> None:
     np.testing.assert_array_equal(session.run(None, {"x": [[1, 2, 3, 4]]})[0], [[1, 2, 3, 4]])
 
 
+NHWC, NC1HWC2 = 1, 2
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+@pytest.mark.parametrize(("form", "bound"), [("nhwc", NHWC), ("native", NC1HWC2)])
+def test_the_form_of_bound_memory(
+    open_session: Open, standin: StandIn, kind: str, form: str, bound: int
+) -> None:
+    quantised = affine(0, 1.0) if kind == "int8" else {}
+    made = picture_model(kind, c2=2, w_align=4, **quantised)
+    session = open_session(made, zero_copy=True, zero_copy_layout=form)
+    assert standin.stats()["counts"]["bound"] == [bound, bound]
+    for given in (PICTURE, PICTURE.astype(np.int8)):
+        (y,) = session.run(None, [given])
+        np.testing.assert_array_equal(y, PICTURE.transpose(0, 2, 3, 1))
+    with pytest.raises(ValueError, match="zero_copy_layout: expected one of 'nhwc', 'native', got 'nchw'"):
+        open_session(made, zero_copy=True, zero_copy_layout="nchw")
+
+
 def test_bound_outputs_are_handed_out_as_they_are(open_session: Open, standin: StandIn) -> None:
     session = open_session(echo(), zero_copy=True, buffers=2)
     kept = [session.run(None, [np.full((1, 4), n, np.float32)])[0] for n in range(6)]

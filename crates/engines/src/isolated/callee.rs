@@ -9,6 +9,7 @@ use headway_core::error::{Error, ErrorKind};
 use headway_core::value::Owner;
 
 use super::caller::roomy;
+use super::heap::{Heap, SMALL};
 use super::layout::{
     ANSWER, AREAS, BELL, CALL, COPIED, HEADER, HELD, Place, REPLY, REQUEST, STOP, TAKEN, sleep, spin, wake,
 };
@@ -17,12 +18,11 @@ use super::message::{Batch, Results, get_jobs, put_results};
 use super::values::{self, From, Payload, aligned};
 use super::wire::{Reader, Writer, garbled};
 
-/// Elements up to here are copied out by the session's side: holding an area for them would cost more.
-const SMALL: usize = 64 << 10;
-
 /// The other end of the mailbox.
 pub(super) struct Callee {
-    file: Arc<SharedFile>,
+    requests: Arc<SharedFile>,
+    /// Where answers are written. Never freed: an engine may keep blocks of it as long as it likes.
+    heap: &'static Heap,
     header: Arc<Map>,
     seen: u32,
     spin: Duration,
@@ -31,6 +31,15 @@ pub(super) struct Callee {
     /// Where requests came in last, so that a span is mapped once.
     input: Option<Arc<Map>>,
     areas: [Option<Arc<Map>>; AREAS + 1],
+    /// What the values of each area's answer lie in that were not written into the area.
+    lent: [Vec<Owner>; AREAS + 1],
+}
+
+impl Drop for Callee {
+    fn drop(&mut self) {
+        // Freed, they would be zeros in the arrays of a program that still holds them; the memory goes with the file.
+        std::mem::forget(std::mem::take(&mut self.lent));
+    }
 }
 
 /// A request's memory. Whoever keeps a value of it, keeps this.
@@ -50,10 +59,17 @@ impl Drop for Input {
 }
 
 impl Callee {
-    pub(super) fn new(file: SharedFile, spin: Duration) -> io::Result<Callee> {
-        let header = file.map(HEADER)?;
-        let file = Arc::new(file);
-        Ok(Callee { file, header, seen: 0, spin, taken: None, input: None, areas: Default::default() })
+    pub(super) fn new(requests: SharedFile, answers: SharedFile, spin: Duration) -> io::Result<Callee> {
+        let header = requests.map(HEADER)?;
+        let requests = Arc::new(requests);
+        let heap = Box::leak(Box::new(Heap::new(answers)));
+        let (areas, lent) = Default::default();
+        Ok(Callee { requests, heap, header, seen: 0, spin, taken: None, input: None, areas, lent })
+    }
+
+    /// Memory out of which the other side takes answers where they lie.
+    pub(super) fn heap(&self) -> &'static Heap {
+        self.heap
     }
 
     /// Waits for a request; `None` when there will be no more.
@@ -71,14 +87,29 @@ impl Callee {
         }
         // From here on the request is this process's: should it die, it is not run again unasked.
         self.header.word32(TAKEN).store(self.seen, Ordering::Release);
+        self.collect();
         Some(self.read())
+    }
+
+    /// Gives back what nobody on the other side has any more. The last answer has been read: this is the next request.
+    fn collect(&mut self) {
+        for area in 0..=AREAS {
+            if !self.lent[area].is_empty() && !self.is_held(area) {
+                self.lent[area].clear();
+            }
+        }
+    }
+
+    /// True while somebody on the other side has values of the area's answer.
+    fn is_held(&self, area: usize) -> bool {
+        area < AREAS && self.header.word32(HELD + 4 * area).load(Ordering::Acquire) != 0
     }
 
     fn read(&mut self) -> Result<Batch, Error> {
         let place = Place::get(&self.header, REQUEST);
         let map = match self.input.take().filter(|map| map.span == place.span) {
             Some(map) => map,
-            None => self.file.map(place.span).map_err(|error| garbled(&error.to_string()))?,
+            None => self.requests.map(place.span).map_err(|error| garbled(&error.to_string()))?,
         };
         self.input = Some(Arc::clone(&map));
         let (table, len) = (place.table as usize, place.payload as usize);
@@ -86,12 +117,13 @@ impl Callee {
         let base = aligned(table);
         let inside = base.checked_add(len).is_some_and(|end| end <= map.len());
         let len = if inside { len } else { 0 };
-        let (file, left) = (Arc::clone(&self.file), AtomicBool::new(false));
+        let (file, left) = (Arc::clone(&self.requests), AtomicBool::new(false));
         let input = Arc::new(Input { map: Arc::clone(&map), file, left });
         self.taken = Some(Arc::clone(&input));
         let owner: Owner = input;
         let take = values::in_place(&map, &owner);
-        get_jobs(&mut Reader::new(&row), &From { map: &map, base, len, take: &take })
+        let from = From { map: &map, base, len, take: &take, borrow: &|_, _, _| None };
+        get_jobs(&mut Reader::new(&row), &from)
     }
 
     /// Answers the request that was taken. What it was made of must be gone, or its memory is given up.
@@ -121,30 +153,29 @@ impl Callee {
     }
 
     fn write(&mut self, results: &Results, refusal: Option<&str>) -> io::Result<Place> {
-        let (mut row, mut payload) = (Writer::default(), Payload::default());
+        let (mut row, mut payload) = (Writer::default(), Payload::lending(self.heap));
         put_results(&mut row, &mut payload, results, refusal);
-        let base = aligned(row.0.len());
-        let (area, map) = self.room(base + payload.len, payload.len <= SMALL)?;
+        let (base, len) = (aligned(row.0.len()), payload.len);
+        let (area, map) = self.room(base + len, len <= SMALL && !payload.lends())?;
         map.write(0, &row.0);
         // SAFETY: the results keep their values' memory as long as they are borrowed.
         unsafe { payload.write(&map, base) };
-        let (table, payload) = (row.0.len() as u64, payload.len as u64);
-        Ok(Place { span: map.span, table, payload, area: area as u64, kept: false })
+        self.lent[area] = payload.into_lent();
+        let table = row.0.len() as u64;
+        Ok(Place { span: map.span, table, payload: len as u64, area: area as u64, kept: false })
     }
 
     /// An area that nobody holds values in.
     fn room(&mut self, bytes: usize, small: bool) -> io::Result<(usize, Arc<Map>)> {
-        let held = |area: usize| self.header.word32(HELD + 4 * area).load(Ordering::Acquire) != 0;
         let fits = |area: usize| self.areas[area].as_ref().is_some_and(|map| map.len() >= bytes);
-        let free = || (0..AREAS).filter(|&area| !held(area));
+        let free = || (0..AREAS).filter(|&area| !self.is_held(area));
         let found = if small { None } else { free().find(|&area| fits(area)).or_else(|| free().next()) };
         let area = found.unwrap_or(COPIED as usize);
         if !fits(area) {
             if let Some(outgrown) = self.areas[area].take() {
-                self.file.release(outgrown.span);
+                self.heap.give(outgrown);
             }
-            let span = self.file.grow(roomy(bytes))?;
-            self.areas[area] = Some(self.file.map(span)?);
+            self.areas[area] = Some(self.heap.take(roomy(bytes))?);
         }
         if area < AREAS {
             self.header.word32(HELD + 4 * area).store(1, Ordering::Release);

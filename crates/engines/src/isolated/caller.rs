@@ -1,41 +1,56 @@
 //! The session's side of a lane's memory: requests go in, answers come out.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use headway_core::engine::{BatchAxes, Job};
 use headway_core::error::{Error, ErrorKind};
-use headway_core::value::Owner;
+use headway_core::timer;
+use headway_core::value::{Memory, Owner};
 
 use super::layout::{ANSWER, AREAS, CALL, COPIED, HEADER, HELD, Place, REQUEST, STOP, next, wake};
 use super::memory::{Map, SharedFile, Span};
 use super::message::{Results, get_results, put_jobs};
 use super::values::{self, From, Payload, aligned};
+use super::views::Views;
 use super::wire::{Reader, Writer, garbled};
 use crate::pool::Pool;
 
 /// One end of the mailbox. Whoever runs on the lane has it to himself.
 pub(super) struct Caller {
-    file: SharedFile,
+    requests: SharedFile,
+    answers: Arc<SharedFile>,
     header: Arc<Map>,
     number: u32,
     /// Where requests are written; `None` when the process still uses the last one's memory.
     input: Option<Arc<Map>>,
     /// Where answers were found last, by area, so that a span is mapped once.
     areas: [Option<Arc<Map>>; AREAS + 1],
+    views: Views,
 }
 
-/// Values in an output area, which the process leaves alone until the last of them goes.
+/// An answer's values, which the process leaves alone until the last of them goes.
 struct Held {
     header: Arc<Map>,
     area: usize,
+    /// Of which process of this program: a fork has copies of the values, and they are not the last.
+    generation: u64,
+    _map: Arc<Map>,
+}
+
+/// One of them that lies in a span of its own.
+struct Lent {
+    _held: Arc<Held>,
     _map: Arc<Map>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.header.word32(HELD + 4 * self.area).store(0, Ordering::Release);
+        if self.generation == timer::generation() {
+            self.header.word32(HELD + 4 * self.area).store(0, Ordering::Release);
+        }
     }
 }
 
@@ -45,14 +60,19 @@ fn no_memory(error: &io::Error) -> Error {
 
 impl Caller {
     pub(super) fn create() -> io::Result<Caller> {
-        let file = SharedFile::create()?;
-        let span = file.grow(HEADER.len)?;
-        let header = file.map(span)?;
-        Ok(Caller { file, header, number: 0, input: None, areas: Default::default() })
+        let (requests, answers) = (SharedFile::create()?, Arc::new(SharedFile::create()?));
+        let span = requests.grow(HEADER.len)?;
+        let header = requests.map(span)?;
+        let (areas, views) = Default::default();
+        Ok(Caller { requests, answers, header, number: 0, input: None, areas, views })
     }
 
-    pub(super) fn file(&self) -> &SharedFile {
-        &self.file
+    pub(super) fn requests(&self) -> &SharedFile {
+        &self.requests
+    }
+
+    pub(super) fn answers(&self) -> &Arc<SharedFile> {
+        &self.answers
     }
 
     pub(super) fn header(&self) -> &Arc<Map> {
@@ -92,10 +112,10 @@ impl Caller {
             return Ok(Arc::clone(map));
         }
         if let Some(small) = self.input.take() {
-            self.file.release(small.span);
+            self.requests.release(small.span);
         }
-        let span = self.file.grow(roomy(bytes))?;
-        let map = self.file.map(span)?;
+        let span = self.requests.grow(roomy(bytes))?;
+        let map = self.requests.map(span)?;
         self.input = Some(Arc::clone(&map));
         Ok(map)
     }
@@ -115,23 +135,34 @@ impl Caller {
         let base = aligned(table);
         base.checked_add(len).filter(|&end| end <= map.len()).ok_or_else(outside)?;
         let row = &mut Reader::new(&row);
+        let (answers, views) = (&self.answers, RefCell::new(&mut self.views));
+        let view = |span, at, len| {
+            let map = views.borrow_mut().of(answers, span).ok()?;
+            map.holds(at, len).then_some(map)
+        };
         if place.area == COPIED {
             let take = |at, len| map.copy_out(at, len, pool);
-            return get_results(row, &From { map: &map, base, len, take: &take });
+            let borrow = |span, at, len| view(span, at, len)?.copy_out(at, len, pool);
+            return get_results(row, &From { map: &map, base, len, take: &take, borrow: &borrow });
         }
-        let held = Held { header: Arc::clone(&self.header), area, _map: Arc::clone(&map) };
-        let held: Owner = Arc::new(held);
-        get_results(row, &From { map: &map, base, len, take: &values::in_place(&map, &held) })
+        let (header, generation) = (Arc::clone(&self.header), timer::generation());
+        let held = Arc::new(Held { header, area, generation, _map: Arc::clone(&map) });
+        let borrow = |span, at, len| {
+            let map = view(span, at, len)?;
+            let addr = map.addr(at);
+            let owner: Owner = Arc::new(Lent { _held: Arc::clone(&held), _map: map });
+            Some(Memory { addr, len, owner: Some(owner) })
+        };
+        let owner: Owner = Arc::clone(&held) as Owner;
+        let take = values::in_place(&map, &owner);
+        get_results(row, &From { map: &map, base, len, take: &take, borrow: &borrow })
     }
 
     fn area(&mut self, area: usize, span: Span) -> Result<Arc<Map>, Error> {
         if let Some(map) = self.areas[area].as_ref().filter(|map| map.span == span) {
             return Ok(Arc::clone(map));
         }
-        if span.offset < HEADER.len {
-            return Err(garbled("an answer in the header"));
-        }
-        let map = self.file.map(span).map_err(|error| garbled(&error.to_string()))?;
+        let map = self.answers.map(span).map_err(|error| garbled(&error.to_string()))?;
         self.areas[area] = Some(Arc::clone(&map));
         Ok(map)
     }

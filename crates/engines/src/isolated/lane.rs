@@ -10,7 +10,7 @@ use headway_core::error::{Error, ErrorKind};
 
 use super::Crashed;
 use super::fleet::Fleet;
-use super::message::Results;
+use super::message::{Results, can_be_sent};
 use super::process::{Called, Doom, LaneProcess};
 use crate::pool::Pool;
 
@@ -156,8 +156,8 @@ fn crashed(process: &LaneProcess, retries: usize) -> Error {
     Error::new(ErrorKind::Engine, text).with_payload(Arc::new(Crashed { lane, pid, exit }))
 }
 
-impl Lane for IsolatedLane {
-    fn run(&mut self, jobs: &mut [Job]) {
+impl IsolatedLane {
+    fn run_together(&mut self, jobs: &mut [Job]) {
         match self.answers(jobs) {
             Ok(results) => {
                 for (job, result) in jobs.iter_mut().zip(results) {
@@ -165,6 +165,17 @@ impl Lane for IsolatedLane {
                 }
             }
             Err(error) => jobs.iter_mut().for_each(|job| job.result = Some(Err(error.clone()))),
+        }
+    }
+}
+
+impl Lane for IsolatedLane {
+    fn run(&mut self, jobs: &mut [Job]) {
+        if jobs.len() > 1 && !jobs.iter().all(can_be_sent) {
+            // What cannot be sent fails, and none of its company with it.
+            jobs.chunks_mut(1).for_each(|job| self.run_together(job));
+        } else {
+            self.run_together(jobs);
         }
     }
 

@@ -1,4 +1,5 @@
-//! The shared-memory file of process lanes: a memfd for each process, mapped span by span.
+//! The shared-memory files of process lanes, mapped span by span: two memfds for each process, one that only the
+//! session's side makes grow and one that only the process does, so that nobody appends where the other does.
 //!
 //! Either side may be wrong about what lies in it, and the other must not fall with it. The file is sealed against
 //! shrinking and a span is mapped only where the file reaches, so that touching it never ends in SIGBUS. What is read
@@ -67,7 +68,7 @@ impl SharedFile {
         Ok(u64::try_from(rustix::fs::fstat(&self.0)?.st_size).unwrap_or(0))
     }
 
-    /// A new span of at least so many bytes at the end. The two sides take turns, so nobody else appends now.
+    /// A new span of at least so many bytes at the end. Nobody else may append meanwhile.
     pub(super) fn grow(&self, bytes: u64) -> io::Result<Span> {
         let too_large = || io::Error::other("a process lane's memory cannot grow so far");
         let offset = self.len()?.div_ceil(GRAIN).checked_mul(GRAIN).ok_or_else(too_large)?;
@@ -75,6 +76,12 @@ impl SharedFile {
         let span = Span { offset, len };
         rustix::fs::ftruncate(&self.0, span.end().ok_or_else(too_large)?)?;
         Ok(span)
+    }
+
+    /// Bytes of memory that it takes now.
+    pub(super) fn resident(&self) -> u64 {
+        // A block is 512 bytes, whatever the pages are.
+        rustix::fs::fstat(&self.0).map_or(0, |stat| u64::try_from(stat.st_blocks).unwrap_or(0) * 512)
     }
 
     /// Gives the span's memory back to the system; it reads as zeros from now on.
@@ -114,6 +121,15 @@ impl Map {
         self.len
     }
 
+    pub(super) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// True when so many bytes lie in it from there on.
+    pub(super) fn holds(&self, at: usize, len: usize) -> bool {
+        at.checked_add(len).is_some_and(|end| end <= self.len)
+    }
+
     /// The address of a byte, for a value over this memory.
     pub(super) fn addr(&self, at: usize) -> usize {
         assert!(at <= self.len, "outside the mapping");
@@ -121,10 +137,7 @@ impl Map {
     }
 
     fn word(&self, at: usize, size: usize) -> *mut u8 {
-        assert!(
-            at.is_multiple_of(size) && at.checked_add(size).is_some_and(|end| end <= self.len),
-            "outside the mapping"
-        );
+        assert!(at.is_multiple_of(size) && self.holds(at, size), "outside the mapping");
         // SAFETY: inside the mapping, as was just checked.
         unsafe { self.base.as_ptr().add(at) }
     }
@@ -143,7 +156,7 @@ impl Map {
 
     /// A copy of a stretch; `None` outside the mapping.
     pub(super) fn read(&self, at: usize, len: usize) -> Option<Vec<u8>> {
-        at.checked_add(len).filter(|&end| end <= self.len)?;
+        self.holds(at, len).then_some(())?;
         let mut copy = vec![0; len];
         // SAFETY: inside the mapping, and the vector is as long. Should the other side write meanwhile, against the
         // protocol, the bytes are any bytes, which is what they are taken for.
@@ -153,7 +166,7 @@ impl Map {
 
     /// A pooled copy of a stretch; `None` outside the mapping, and where there is no memory.
     pub(super) fn copy_out(&self, at: usize, len: usize, pool: &Arc<Pool>) -> Option<Memory> {
-        at.checked_add(len).filter(|&end| end <= self.len)?;
+        self.holds(at, len).then_some(())?;
         let block = pool.try_alloc(len)?;
         // SAFETY: inside the mapping, and the fresh block is as long; else as in `read`.
         unsafe { ptr::copy_nonoverlapping(self.base.as_ptr().add(at), block.as_ptr(), len) };
@@ -171,7 +184,7 @@ impl Map {
     /// # Safety
     /// `addr` has `len` readable bytes for the length of this call.
     pub(super) unsafe fn write_from(&self, at: usize, addr: usize, len: usize) {
-        assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "outside the mapping");
+        assert!(self.holds(at, len), "outside the mapping");
         if len > 0 {
             let from = ptr::with_exposed_provenance::<u8>(addr);
             // SAFETY: inside the mapping, as was just checked; the caller's promise for the other end. `copy`, because

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headway_core::engine::{BatchAxes, Dim, Job, ModelInfo, ModelMeta, NodeInfo, ValueType};
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::{Inputs, Wanted};
-use headway_core::value::{DType, Values};
+use headway_core::value::{DType, Value, Values};
 
 use super::values::{self, From, Payload};
 use super::wire::{Reader, Writer, garbled};
@@ -42,6 +42,14 @@ pub(super) fn put_jobs<'a>(
         }
     }
     Ok(())
+}
+
+/// True when the job is made of what a message can hold.
+pub(super) fn can_be_sent(job: &Job) -> bool {
+    match &job.inputs {
+        Inputs::Feeds(values) => !values.iter().any(|value| matches!(value, Value::Opaque(_))),
+        Inputs::Binding(_) => false,
+    }
 }
 
 #[cold]

@@ -1,7 +1,8 @@
 //! Isolated lanes: any engine, each lane in a process of its own.
 //!
-//! `memory` is the shared-memory file, `layout` its header and waiting on it, `wire`, `values` and `message` what is
-//! written into it; `caller` and `callee` are the two ends. `spawn` starts a process, `process` is one as the session's
+//! `memory` is a shared-memory file, `layout` its header and waiting on it, `wire`, `values` and `message` what is
+//! written into it; `caller` and `callee` are the two ends, with `heap` and `views` for what engines write there
+//! themselves. `spawn` starts a process, `process` is one as the session's
 //! threads see it, `fleet` is all of them with the `breaker`, and `supervisor` the thread that looks after them. `lane`
 //! is what the flow sees; `serve` is the loop in the process itself.
 
@@ -9,6 +10,7 @@ mod breaker;
 mod callee;
 mod caller;
 mod fleet;
+mod heap;
 mod lane;
 mod layout;
 mod memory;
@@ -20,6 +22,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 mod values;
+mod views;
 mod wire;
 
 use std::any::Any;

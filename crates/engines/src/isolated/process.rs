@@ -12,7 +12,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::caller::Caller;
 use super::layout::{BELL, REPLY, TAKEN, sleep, spin, wake};
-use super::memory::Map;
+use super::memory::{Map, SharedFile};
 use super::message::Results;
 use crate::pool::Pool;
 
@@ -78,6 +78,7 @@ pub(super) struct LaneProcess {
     pub(super) pid: u32,
     pidfd: Arc<OwnedFd>,
     header: Arc<Map>,
+    answers: Arc<SharedFile>,
     caller: Mutex<Caller>,
     doom: AtomicU8,
     dead: AtomicBool,
@@ -103,6 +104,7 @@ impl LaneProcess {
             pid,
             pidfd,
             header: Arc::clone(caller.header()),
+            answers: Arc::clone(caller.answers()),
             caller: Mutex::new(caller),
             doom: AtomicU8::new(Doom::None as u8),
             dead: AtomicBool::new(false),
@@ -218,7 +220,8 @@ impl LaneProcess {
         self.exit.get().copied().unwrap_or(Exit::Unknown)
     }
 
-    /// Bytes of memory that are its own: what it shares with others, its mailbox and libraries, does not count.
+    /// Bytes of memory that are its own, the answers that it wrote among them: what it shares with others, requests and
+    /// libraries, does not count.
     pub(super) fn private_memory(&self) -> Option<u64> {
         if self.is_dead() {
             return None;
@@ -226,6 +229,7 @@ impl LaneProcess {
         let words = std::fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?;
         let mut pages = words.split(' ').skip(1).map_while(|word| word.parse::<u64>().ok());
         let (resident, shared) = (pages.next()?, pages.next()?);
-        Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
+        let own = resident.saturating_sub(shared) * rustix::param::page_size() as u64;
+        Some(own + self.answers.resident())
     }
 }

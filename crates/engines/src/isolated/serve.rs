@@ -16,6 +16,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use super::callee::Callee;
 use super::memory::SharedFile;
 use super::message;
+use crate::pool::draw_from;
 
 /// What the process was started with.
 pub struct Origin {
@@ -24,7 +25,8 @@ pub struct Origin {
     /// The model's bytes, where it does not come from a file.
     pub model: Option<Vec<u8>>,
     control: UnixStream,
-    mailbox: SharedFile,
+    requests: SharedFile,
+    answers: SharedFile,
 }
 
 /// A process's end of its lane.
@@ -46,10 +48,10 @@ impl Origin {
         let null = std::fs::File::open("/dev/null")?;
         rustix::stdio::dup2_stdin(&null)?;
         let mut part = || fds.next().ok_or_else(|| io::Error::other("not started by a headway session"));
-        let mailbox = SharedFile::received(part()?);
+        let (requests, answers) = (SharedFile::received(part()?), SharedFile::received(part()?));
         let description = contents(part()?)?;
         let model = fds.next().map(contents).transpose()?;
-        Ok(Origin { description, model, control, mailbox })
+        Ok(Origin { description, model, control, requests, answers })
     }
 
     /// Says that the model is loaded, and opens the mailbox.
@@ -59,7 +61,7 @@ impl Origin {
     pub fn welcome(self, info: &ModelInfo, facts: &str) -> io::Result<Mailbox> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let spin = if cores > 1 { Duration::from_micros(30) } else { Duration::ZERO };
-        let callee = Callee::new(self.mailbox, spin)?;
+        let callee = Callee::new(self.requests, self.answers, spin)?;
         say(&self.control, &message::hello(&Ok((info, facts))))?;
         let control = self.control;
         std::thread::Builder::new().name("headway-parent".into()).spawn(move || watch(control))?;
@@ -88,7 +90,7 @@ fn watch(mut control: UnixStream) {
 }
 
 fn received(control: &UnixStream) -> io::Result<Vec<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let flags = RecvFlags::CMSG_CLOEXEC;
@@ -139,6 +141,8 @@ impl Mailbox {
 
 /// Runs a native engine's lane until the session closes.
 pub fn serve(mailbox: &mut Mailbox, engine: &Arc<dyn Engine>) {
+    // The lane's pool hands out memory that the session's side sees: large outputs are written where they are read.
+    draw_from(Some(mailbox.callee.heap()));
     let mut lane: Option<Box<dyn Lane>> = None;
     while let Some(mut jobs) = mailbox.take() {
         let opened = match lane.take() {

@@ -3,6 +3,7 @@
 //! Everything else comes over that socket, so that no descriptor is ever open in this process without close-on-exec
 //! and nothing leaks into other processes that the program starts at the same time.
 
+use std::ffi::OsString;
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,9 +13,11 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::fs::{MemfdFlags, OFlags};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
 
 use super::caller::Caller;
 use super::process::{Exit, LaneProcess};
@@ -22,9 +25,9 @@ use super::process::{Exit, LaneProcess};
 /// What a lane's process is started with.
 pub struct Launch {
     /// The program and its arguments.
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
     /// Its whole environment.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(OsString, OsString)>,
     /// What it is told once it runs: which model on which engine.
     pub description: Vec<u8>,
     /// The model's bytes, where it does not come from a file.
@@ -33,8 +36,8 @@ pub struct Launch {
 
 /// The same, ready to be used again and again.
 pub(super) struct Launcher {
-    command: Vec<String>,
-    environment: Vec<(String, String)>,
+    command: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
     /// The description, then the model's bytes: memory that every process reads.
     parts: Vec<OwnedFd>,
 }
@@ -65,9 +68,11 @@ impl Launcher {
     pub(super) fn new(launch: Launch) -> io::Result<Launcher> {
         let mut parts = Vec::new();
         for part in [Some(launch.description), launch.model].into_iter().flatten() {
-            let fd = rustix::fs::memfd_create("headway-model", MemfdFlags::CLOEXEC)?;
-            let mut file = std::fs::File::from(fd);
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            let mut file = std::fs::File::from(rustix::fs::memfd_create("headway-model", flags)?);
             io::Write::write_all(&mut file, &part)?;
+            // One process could otherwise change what the next ones load.
+            rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW)?;
             parts.push(OwnedFd::from(file));
         }
         Ok(Launcher { command: launch.command, environment: launch.environment, parts })
@@ -78,7 +83,7 @@ impl Launcher {
     pub(super) fn start(&self, lane: usize) -> io::Result<Started> {
         let caller = Caller::create()?;
         let (ours, theirs) = UnixStream::pair()?;
-        self.send(&ours, caller.file().fd())?;
+        self.send(&ours, [caller.requests().fd(), caller.answers().fd()])?;
         let program = self.command.first().ok_or_else(|| io::Error::other("no program"))?;
         let mut command = Command::new(program);
         command.args(&self.command[1..]).env_clear().envs(self.environment.iter().map(|(a, b)| (a, b)));
@@ -116,9 +121,9 @@ impl Launcher {
     }
 
     /// The mailbox's memory, and what the process is to know, wait in the socket until it reads them.
-    fn send(&self, socket: &UnixStream, mailbox: BorrowedFd<'_>) -> io::Result<()> {
-        let fds: Vec<_> = std::iter::once(mailbox).chain(self.parts.iter().map(AsFd::as_fd)).collect();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    fn send(&self, socket: &UnixStream, mailbox: [BorrowedFd<'_>; 2]) -> io::Result<()> {
+        let fds: Vec<_> = mailbox.into_iter().chain(self.parts.iter().map(AsFd::as_fd)).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&fds));
         rustix::net::sendmsg(socket, &[IoSlice::new(b"h")], &mut control, SendFlags::NOSIGNAL)?;
@@ -185,9 +190,20 @@ impl Started {
         }
     }
 
+    /// Ends what a process that has ended has started and left in its group.
+    fn end_group(&self) {
+        let pid = Pid::from_child(&self.child);
+        let looks = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        // Its number is its own until it is reaped. If the program has done that, it may be anybody's.
+        if let Ok(Some(_)) = waitid(WaitId::Pid(pid), looks) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+
     /// Waits for the end of a process that has ended, so that no zombie stays.
     pub(super) fn reap(&mut self) -> Exit {
         use std::os::unix::process::ExitStatusExt;
+        self.end_group();
         match self.child.wait() {
             Ok(status) => match (status.signal(), status.code()) {
                 (Some(signal), _) => Exit::Signal(signal),

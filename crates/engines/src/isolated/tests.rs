@@ -13,12 +13,13 @@ use super::callee::Callee;
 use super::caller::Caller;
 use super::layout::{ANSWER, REPLY};
 use super::memory::SharedFile;
-use crate::pool::Pool;
+use crate::pool::{Pool, draw_from};
 
 fn ends() -> (Caller, Callee) {
     let caller = Caller::create().expect("memory");
-    let fd = caller.file().fd().try_clone_to_owned().expect("a descriptor");
-    let callee = Callee::new(SharedFile::received(fd), Duration::ZERO).expect("a mapping");
+    let fd = |file: &SharedFile| SharedFile::received(file.fd().try_clone_to_owned().expect("a descriptor"));
+    let (requests, answers) = (fd(caller.requests()), fd(caller.answers()));
+    let callee = Callee::new(requests, answers, Duration::ZERO).expect("a mapping");
     (caller, callee)
 }
 
@@ -90,6 +91,112 @@ fn answers_that_are_held_are_not_written_over() {
     }
 }
 
+/// Takes the request and answers it with what an engine wrote into the lane's own memory.
+fn lend(callee: &mut Callee, pool: &Arc<Pool>, given: &[u8], times: usize) -> usize {
+    draw_from(Some(callee.heap()));
+    callee.next().expect("a request").expect("a good one");
+    let value = tensor(pool, given);
+    draw_from(None);
+    let at = addr(&value);
+    callee.answer(vec![Ok(std::iter::repeat_n(value, times).collect())], None, || {});
+    at
+}
+
+fn addr(value: &Value) -> usize {
+    let Value::Tensor(Tensor { data: Data::Memory(memory), .. }) = value else { panic!("{value:?}") };
+    memory.addr
+}
+
+fn ask(caller: &mut Caller, pool: &Arc<Pool>) {
+    caller.send(None, &[job([tensor(pool, &[1])])]).expect("sent");
+}
+
+fn answer(caller: &mut Caller, pool: &Arc<Pool>) -> Values {
+    caller.receive(pool).expect("an answer").0.remove(0).expect("a result")
+}
+
+#[test]
+fn what_the_engine_wrote_is_read_where_it_lies() {
+    let (mut caller, mut callee) = ends();
+    let (ours, theirs) = (Pool::new(1 << 20), Pool::new(1 << 20));
+    ask(&mut caller, &ours);
+    let first = lend(&mut callee, &theirs, &[3; 100_000], 1);
+    let held = answer(&mut caller, &ours);
+    assert_eq!(bytes(&held[0]), [3; 100_000]);
+    // SAFETY: the callee keeps the block while the answer is held, and this test is on both sides.
+    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(first + 7).write(4) };
+    assert_eq!(bytes(&held[0])[6..9], [3, 4, 3]);
+    // Held, it is nobody else's; let go, it is used again, once the process looks.
+    ask(&mut caller, &ours);
+    let second = lend(&mut callee, &theirs, &[5; 100_000], 1);
+    assert_ne!(first, second);
+    let other = answer(&mut caller, &ours);
+    drop(held);
+    ask(&mut caller, &ours);
+    assert_eq!(lend(&mut callee, &theirs, &[6; 100_000], 1), first);
+    assert_eq!(bytes(&answer(&mut caller, &ours)[0]), [6; 100_000]);
+    assert_eq!(bytes(&other[0]), [5; 100_000]);
+}
+
+#[test]
+fn one_block_given_twice_is_two_arrays() {
+    let (mut caller, mut callee) = ends();
+    let pool = Pool::new(1 << 20);
+    ask(&mut caller, &pool);
+    lend(&mut callee, &pool, &[3; 100_000], 2);
+    let values = answer(&mut caller, &pool);
+    // SAFETY: the value keeps its memory, which is writable.
+    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(addr(&values[0])).write(9) };
+    assert_eq!((bytes(&values[0])[0], bytes(&values[1])[0]), (9, 3));
+}
+
+#[test]
+fn blocks_beyond_the_areas_are_copied_and_come_back() {
+    let (mut caller, mut callee) = ends();
+    let (ours, theirs) = (Pool::new(1 << 20), Pool::new(8 << 20));
+    let mut held = Vec::new();
+    let mut blocks = std::collections::BTreeSet::new();
+    for number in 0..40_u8 {
+        ask(&mut caller, &ours);
+        blocks.insert(lend(&mut callee, &theirs, &vec![number; 100_000], 1));
+        held.push((number, answer(&mut caller, &ours)));
+        if number % 5 == 0 {
+            held.remove(0);
+        }
+    }
+    // Eight that are held, the one that was copied last, and the next.
+    assert!(blocks.len() <= 10, "{} blocks", blocks.len());
+    drop((caller, callee, theirs));
+    for (number, values) in held {
+        assert_eq!(bytes(&values[0]), vec![number; 100_000]);
+    }
+}
+
+#[test]
+fn blocks_that_are_freed_leave_no_memory_and_no_growing_file() {
+    let (caller, callee) = ends();
+    draw_from(Some(callee.heap()));
+    let before = caller.answers().resident();
+    let mut largest = 0;
+    for _ in 0..3 {
+        for len in [100_000, 3_000_000, 70_000] {
+            let pool = Pool::new(0);
+            let blocks = [pool.alloc(len), pool.alloc(len)];
+            for block in &blocks {
+                // SAFETY: a block of this length, of nobody else.
+                unsafe { std::ptr::write_bytes(block.as_ptr(), 1, len) };
+            }
+            assert!(caller.answers().resident() >= before + 2 * len as u64);
+            drop(blocks);
+            assert_eq!(caller.answers().resident(), before);
+        }
+        let len = rustix::fs::fstat(caller.answers().fd()).expect("a file").st_size;
+        assert!(largest == 0 || len == largest, "{len} after {largest}");
+        largest = len;
+    }
+    draw_from(None);
+}
+
 #[test]
 fn inputs_that_are_kept_are_not_written_over() {
     let (mut caller, mut callee) = ends();
@@ -133,9 +240,12 @@ fn nonsense_is_an_error_and_nothing_worse() {
         state
     };
     let (mut good, mut bad) = (0, 0);
-    for _ in 0..3_000 {
+    for round in 0..4_000 {
         caller.send(None, &[job([tensor(&pool, &[1; 300]), tensor(&pool, &[2; 70_000])])]).expect("sent");
-        echo(&mut callee);
+        match round % 2 {
+            0 => echo(&mut callee),
+            _ => _ = lend(&mut callee, &pool, &[3; 90_000], 2),
+        }
         let header = Arc::clone(caller.header());
         let at = |word: u64| ANSWER + 8 * (word % 6) as usize;
         if random() % 3 == 0 {
@@ -148,7 +258,7 @@ fn nonsense_is_an_error_and_nothing_worse() {
             // Somewhere in the table itself.
             let offset = header.word64(ANSWER).load(Ordering::Relaxed);
             let len = header.word64(ANSWER + 8).load(Ordering::Relaxed);
-            let map = caller.file().map(super::memory::Span { offset, len }).expect("the answer's span");
+            let map = caller.answers().map(super::memory::Span { offset, len }).expect("the answer's span");
             let wrong = [random(), random() % 30, u64::MAX, 1 << (random() % 64)];
             map.write(8 * (random() % 24) as usize, &wrong[(random() % 4) as usize].to_le_bytes());
         }

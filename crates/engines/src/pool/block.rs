@@ -1,6 +1,7 @@
 //! One counted, aligned block of memory, and the header in front of it.
 
 use std::alloc::Layout;
+use std::cell::Cell;
 use std::mem::{align_of, size_of};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -19,6 +20,28 @@ pub fn live_blocks() -> usize {
     LIVE.load(Ordering::SeqCst)
 }
 
+/// Memory of another kind than the system's allocator gives.
+pub(crate) trait Source: Sync {
+    /// So many writable bytes, 64-byte aligned, that are nobody else's; `None` leaves it to the system.
+    fn alloc(&self, len: usize) -> Option<NonNull<u8>>;
+
+    /// Takes back what `alloc` gave, from any thread.
+    ///
+    /// # Safety
+    /// `at` came from `alloc`, and nobody reaches its memory any more.
+    unsafe fn free(&self, at: NonNull<u8>);
+}
+
+thread_local! {
+    /// Where the blocks come from that this thread takes.
+    static SOURCE: Cell<Option<&'static dyn Source>> = const { Cell::new(None) };
+}
+
+/// Has the blocks that this thread takes from now on come from there; `None` for the system again.
+pub(crate) fn draw_from(source: Option<&'static dyn Source>) {
+    SOURCE.set(source);
+}
+
 /// Bookkeeping in front of the data: exactly one cache line, so that the data starts on one.
 #[repr(C, align(64))]
 pub(super) struct Header {
@@ -30,6 +53,8 @@ pub(super) struct Header {
     len: AtomicUsize,
     pub(super) class: u32,
     capacity: usize,
+    /// Who gave the memory, where it was not the system.
+    source: Option<&'static dyn Source>,
 }
 
 const DATA: usize = size_of::<Header>();
@@ -40,8 +65,13 @@ impl Header {
     pub(super) fn from_system(len: usize, class: u32) -> Option<NonNull<Header>> {
         let capacity = if class == NO_CLASS { len } else { class::size_of(class) };
         let layout = Header::layout(capacity)?;
-        // SAFETY: the layout is never empty, it has at least the header.
-        let header = NonNull::new(unsafe { std::alloc::alloc(layout) }.cast::<Header>())?;
+        // What lives as long as a model is the system's.
+        let source = SOURCE.get().filter(|_| class != NO_CLASS);
+        let (source, header) = match source.and_then(|source| Some((source, source.alloc(layout.size())?))) {
+            Some((source, at)) => (Some(source), at.cast::<Header>()),
+            // SAFETY: the layout is never empty, it has at least the header.
+            None => (None, NonNull::new(unsafe { std::alloc::alloc(layout) }.cast::<Header>())?),
+        };
         let fresh = Header {
             refs: AtomicUsize::new(0),
             next: AtomicPtr::new(ptr::null_mut()),
@@ -49,6 +79,7 @@ impl Header {
             len: AtomicUsize::new(0),
             class,
             capacity,
+            source,
         };
         // SAFETY: freshly allocated with a header's size and alignment.
         unsafe { header.write(fresh) };
@@ -62,12 +93,15 @@ impl Header {
     /// The caller owns the block alone, and it lies on no list.
     pub(super) unsafe fn to_system(header: NonNull<Header>) {
         // SAFETY: the caller owns it, so the header is readable.
-        let capacity = unsafe { header.as_ref() }.capacity;
-        if let Some(layout) = Header::layout(capacity) {
+        let (capacity, source) = unsafe { (header.as_ref().capacity, header.as_ref().source) };
+        match (source, Header::layout(capacity)) {
+            // SAFETY: it came from there, and the caller owns it alone.
+            (Some(source), _) => unsafe { source.free(header.cast()) },
             // SAFETY: allocated with this same layout in `from_system`.
-            unsafe { std::alloc::dealloc(header.as_ptr().cast(), layout) };
-            LIVE.fetch_sub(1, Ordering::Relaxed);
+            (None, Some(layout)) => unsafe { std::alloc::dealloc(header.as_ptr().cast(), layout) },
+            (None, None) => return,
         }
+        LIVE.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn layout(capacity: usize) -> Option<Layout> {

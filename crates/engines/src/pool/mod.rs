@@ -23,6 +23,8 @@ use headway_core::value::Memory;
 
 use self::block::Header;
 pub use self::block::{Block, live_blocks};
+#[cfg(target_os = "linux")]
+pub(crate) use self::block::{Source, draw_from};
 use self::class::{NO_CLASS, class_of};
 use self::local::Local;
 

@@ -16,6 +16,7 @@ use super::engine::Loaded;
 use super::error::check;
 use super::lane::{Fed, tensor};
 use super::layout::{Places, count};
+use super::options::Form;
 use super::raw::*;
 use crate::pool::Pool;
 
@@ -59,13 +60,13 @@ impl Bound {
         current: bool,
     ) -> Result<Bound, Error> {
         let inputs = loaded.plans.inputs.iter().map(|plan| {
-            let raw = native(context, Side::Input, &plan.attr, current)?;
+            let raw = native(context, Side::Input, &plan.attr, loaded.memory, current)?;
             let (memory, native, places) = bind(context, raw, "input", &plan.shape(set), plan.fed)?;
             Ok(BoundInput { memory, raw, dtype: native.dtype, native, places })
         });
         let inputs = inputs.collect::<Result<_, Error>>()?;
         let outputs = loaded.plans.outputs.iter().zip(outputs).map(|(plan, attr)| {
-            let raw = native(context, Side::Output, attr, current)?;
+            let raw = native(context, Side::Output, attr, loaded.memory, current)?;
             let (memory, native, places) = bind(context, raw, "output", &attr.dims, attr.format)?;
             let mut ring = vec![Arc::new(memory)];
             let as_it_is = places.is_plain()
@@ -238,14 +239,23 @@ enum Side {
     Output,
 }
 
-/// The tensor as the NPU has it: with channels last where that can be had, else in its own form.
-fn native(context: &Context, side: Side, attr: &TensorAttr, current: bool) -> Result<RawAttr, Error> {
-    let questions = match (side, current) {
+/// The tensor as the NPU has it: in the wanted form where that can be had, else in the other.
+fn native(
+    context: &Context,
+    side: Side,
+    attr: &TensorAttr,
+    form: Form,
+    current: bool,
+) -> Result<RawAttr, Error> {
+    let mut questions = match (side, current) {
         (Side::Input, false) => [query::NATIVE_NHWC_INPUT_ATTR, query::NATIVE_INPUT_ATTR],
         (Side::Output, false) => [query::NATIVE_NHWC_OUTPUT_ATTR, query::NATIVE_OUTPUT_ATTR],
         (Side::Input, true) => [query::CURRENT_NATIVE_INPUT_ATTR; 2],
         (Side::Output, true) => [query::CURRENT_NATIVE_OUTPUT_ATTR; 2],
     };
+    if form == Form::Native {
+        questions.reverse();
+    }
     let first = context.raw_attr(questions[0], attr.index);
     first.or_else(|_| context.raw_attr(questions[1], attr.index))
 }

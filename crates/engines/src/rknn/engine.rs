@@ -16,7 +16,7 @@ use super::bound::Bound;
 use super::context::{Context, Source};
 use super::lane::{Fed, Ready, RknnLane};
 use super::model::{InputPlan, Plans};
-use super::options::{LanePlace, Priority, RknnOptions};
+use super::options::{Form, LanePlace, Priority, RknnOptions};
 use super::raw::{flag, query};
 use crate::library;
 use crate::pool::Pool;
@@ -41,6 +41,7 @@ pub(super) struct Loaded {
     pub(super) perf_text: Mutex<Option<String>>,
     pub(super) buffers: usize,
     pub(super) zero_copy: bool,
+    pub(super) memory: Form,
     /// Contexts that no lane has.
     idle: Mutex<Vec<Ready>>,
 }
@@ -116,6 +117,7 @@ impl RknnEngine {
             perf_text: Mutex::new(None),
             buffers: options.buffers,
             zero_copy,
+            memory: options.form,
             plans,
             idle: Mutex::new(Vec::new()),
         };

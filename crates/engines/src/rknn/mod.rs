@@ -23,4 +23,4 @@ pub use api::LIBRARY_VARIABLE;
 pub(crate) use api::hold_loading;
 pub use attr::{Format, Quantisation, TensorAttr};
 pub use engine::{RknnEngine, RknnFacts, RknnSource};
-pub use options::{LanePlace, Layout, Outputs, Priority, RknnOptions};
+pub use options::{Form, LanePlace, Layout, Outputs, Priority, RknnOptions};

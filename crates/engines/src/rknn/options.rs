@@ -29,6 +29,16 @@ pub enum Outputs {
     Native,
 }
 
+/// The form of tensors in bound memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Channels last, where the runtime offers it.
+    #[default]
+    Nhwc,
+    /// The NPU's own (groups of channels), where the runtime offers it: the NPU then permutes nothing.
+    Native,
+}
+
 /// A model's priority on the NPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Priority {
@@ -69,6 +79,8 @@ pub struct RknnOptions {
     pub outputs: Outputs,
     /// Inputs and outputs live in memory that is bound to the context, and the runtime copies nothing.
     pub zero_copy: bool,
+    /// The form of what is bound.
+    pub form: Form,
     /// Bound outputs a lane may have in its callers' hands, beside the one it writes to.
     pub buffers: usize,
     /// The model's priority.
@@ -93,6 +105,7 @@ impl Default for RknnOptions {
             layout: Layout::default(),
             outputs: Outputs::default(),
             zero_copy: false,
+            form: Form::default(),
             buffers: 2,
             priority: Priority::default(),
             sram: false,

@@ -1,6 +1,8 @@
 //! What the engine tests share.
 #![allow(dead_code)] // each test binary uses a part of it
 
+#[cfg(target_os = "linux")]
+pub(crate) mod isolated;
 mod library;
 pub(crate) mod openvino;
 pub(crate) mod rknn;

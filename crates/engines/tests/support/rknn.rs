@@ -6,11 +6,17 @@ use std::sync::OnceLock;
 
 use headway_engines::rknn::{LanePlace, RknnEngine, RknnOptions, RknnSource};
 
+/// Names the stand-in's file for a process that is not to build it.
+pub(crate) const STANDIN: &str = "HEADWAY_TEST_STANDIN";
+
 /// The stand-in's file, built from its crate.
-fn library() -> PathBuf {
+pub(crate) fn library() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
         .get_or_init(|| {
+            if let Some(built) = std::env::var_os(STANDIN) {
+                return PathBuf::from(built);
+            }
             let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
             let arguments = ["build", "--quiet", "-p", "headway-rknn-standin", "--message-format=json"];
             let built = Command::new(cargo).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();

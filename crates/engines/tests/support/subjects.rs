@@ -10,14 +10,17 @@ use super::{load, openvino, rknn};
 
 /// What a request says that its terminate flag ended.
 pub(crate) struct Terminated {
-    /// The engine's code.
-    pub(crate) code: i32,
+    /// The engine's code, where it is the engine that says so.
+    pub(crate) code: Option<i32>,
     /// Words of its message.
     pub(crate) words: &'static str,
 }
 
 /// An engine that can run small models of floats.
 pub(crate) trait Subject {
+    /// What tells it from the others.
+    fn name(&self) -> &'static str;
+
     /// A model of one float input and one output that equals it.
     fn echo(&self) -> Box<dyn Engine>;
 
@@ -38,8 +41,18 @@ pub(crate) trait Subject {
     fn terminated(&self) -> Option<Terminated>;
 }
 
-/// Every engine.
+/// Every engine, on threads and in processes.
 pub(crate) fn subjects() -> Vec<Box<dyn Subject>> {
+    let mut all = in_this_process();
+    #[cfg(target_os = "linux")]
+    all.extend(
+        in_this_process().into_iter().map(|one| Box::new(super::isolated::Isolated(one)) as Box<dyn Subject>),
+    );
+    all
+}
+
+/// Every engine on threads.
+pub(crate) fn in_this_process() -> Vec<Box<dyn Subject>> {
     let mut all: Vec<Box<dyn Subject>> = vec![Box::new(Fake), Box::new(OnnxRuntime), Box::new(OpenVino)];
     if cfg!(target_os = "linux") {
         all.push(Box::new(Rknn { zero_copy: false }));
@@ -51,6 +64,10 @@ pub(crate) fn subjects() -> Vec<Box<dyn Subject>> {
 struct Fake;
 
 impl Subject for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
     fn echo(&self) -> Box<dyn Engine> {
         Box::new(FakeEngine::new(FakeConfig::default()))
     }
@@ -64,13 +81,17 @@ impl Subject for Fake {
     }
 
     fn terminated(&self) -> Option<Terminated> {
-        Some(Terminated { code: 1, words: "terminate flag" })
+        Some(Terminated { code: Some(1), words: "terminate flag" })
     }
 }
 
 struct OnnxRuntime;
 
 impl Subject for OnnxRuntime {
+    fn name(&self) -> &'static str {
+        "onnxruntime"
+    }
+
     fn echo(&self) -> Box<dyn Engine> {
         Box::new(load("identity_float"))
     }
@@ -85,13 +106,17 @@ impl Subject for OnnxRuntime {
     }
 
     fn terminated(&self) -> Option<Terminated> {
-        Some(Terminated { code: 1, words: "terminate flag" })
+        Some(Terminated { code: Some(1), words: "terminate flag" })
     }
 }
 
 struct OpenVino;
 
 impl Subject for OpenVino {
+    fn name(&self) -> &'static str {
+        "openvino"
+    }
+
     fn echo(&self) -> Box<dyn Engine> {
         Box::new(openvino::load("identity_float"))
     }
@@ -101,7 +126,7 @@ impl Subject for OpenVino {
     }
 
     fn terminated(&self) -> Option<Terminated> {
-        Some(Terminated { code: -13, words: "the request was cancelled" })
+        Some(Terminated { code: Some(-13), words: "the request was cancelled" })
     }
 }
 
@@ -111,6 +136,10 @@ struct Rknn {
 }
 
 impl Subject for Rknn {
+    fn name(&self) -> &'static str {
+        if self.zero_copy { "rknn zero copy" } else { "rknn" }
+    }
+
     fn echo(&self) -> Box<dyn Engine> {
         Box::new(rknn::load("identity", &["x"], &self.shapes(), self.zero_copy))
     }
