@@ -3,6 +3,8 @@
 //! It is Python's alone: every call takes a snapshot of it (`Bound`) into the flow, which holds all memory that it names.
 //! The snapshot has the binding's turn, so that nobody else runs or changes it until the engine has returned.
 
+mod refusals;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +12,7 @@ use headway_core::engine::ValueType;
 use headway_core::request::{Inputs, OwnerBox, Request, Wanted};
 use headway_core::value::{Dims, Value, Values};
 use headway_engines::ort::{Bound as Snapshot, Places as Frozen, Target, Turn};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use smallvec::SmallVec;
@@ -21,9 +23,9 @@ use crate::device::{self, Place};
 use crate::errors_in::{DoorError, bad_input, misuse};
 use crate::feeds::FeedNames;
 use crate::graveyard::drain_graveyard;
-use crate::ortvalue::OrtValue;
 use crate::session::Session;
 use crate::{composite_in, errors, life, outputs};
+use refusals::{in_use, no_output, ort_value, python_engine};
 
 /// Inputs and the places of outputs of one session, bound once and run many times.
 #[pyclass(frozen, weakref, module = "headway", name = "IOBinding")]
@@ -391,28 +393,4 @@ impl IoBinding {
         let inputs = places.inputs.iter().filter(|value| !matches!(value, Value::None)).count();
         format!("<IOBinding [{inputs} inputs, {} outputs]>", places.outputs.len())
     }
-}
-
-fn ort_value<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Result<&'a Bound<'py, OrtValue>, DoorError> {
-    object.cast::<OrtValue>().map_err(|_| {
-        let text = format!("ortvalue: expected a headway.OrtValue, got {}", object.get_type());
-        PyTypeError::new_err(text).into()
-    })
-}
-
-#[cold]
-fn no_output(name: &str) -> DoorError {
-    misuse(format!("Error in execution: Invalid output name: {name}"))
-}
-
-#[cold]
-fn in_use() -> DoorError {
-    misuse(
-        "this IOBinding is in use: a request that runs it has not ended; wait for it, or make another IOBinding",
-    )
-}
-
-#[cold]
-fn python_engine() -> DoorError {
-    PyTypeError::new_err("a Python engine has no IOBinding: it takes and gives Python objects").into()
 }
