@@ -212,6 +212,8 @@ def test_every_counted_part_has_a_bound() -> None:
         "run()",
         "submit().result()",
         "submit(), window 32",
+        "prepare(): call.run()",
+        "run_async(), bursts of 100",
     }
 
 
