@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,28 @@ def test_a_retry_can_succeed(unkind: Make) -> None:
     assert not future.done()
     future.cancel()
     assert_answers(session)
+
+
+def test_a_file_that_has_become_another_model_is_not_loaded(
+    tmp_path: Path, tiny: bytes, gather: bytes
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny)
+    with headway.InferenceSession(path, isolation="process") as session:
+        path.write_bytes(gather)
+        os.kill(pids(session)[0], signal.SIGKILL)
+        with pytest.raises(headway.LaneCrashed, match="the file has been replaced"):
+            session.run(None, [X])
+        path.write_bytes(tiny)
+        until(lambda: _answers(session))
+        assert_conserved(session)
+
+
+def _answers(session: headway.InferenceSession) -> bool:
+    try:
+        return session.run(None, [X])[0].tolist() == (2 * X).tolist()
+    except headway.LaneCrashed:
+        return False
 
 
 def test_a_death_while_idle_costs_nothing(unkind: Make) -> None:

@@ -108,6 +108,19 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     assert children() == before
 
 
+@pytest.mark.parametrize(
+    ("status", "text"), [(None, "there is room for one"), (3, "ended with exit status 3 while it loaded")]
+)
+def test_a_model_that_one_process_can_load_and_another_cannot(
+    status: int | None, text: str, tmp_path: Path
+) -> None:
+    before = children()
+    options = {"path": str(tmp_path / "taken"), "status": status}
+    with pytest.raises(headway.LoadError, match=text):
+        headway.InferenceSession(calls.Once, isolation="process", workers=2, engine_options=options)
+    assert children() == before
+
+
 def test_a_missing_provider_is_warned_about_here(tiny: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr("headway._warn._given", set())
