@@ -840,11 +840,17 @@ class ServedLane:
     def open(self, model: Model, facts: str) -> None:
         """Open the lane of a Python engine, which ``take`` and ``complete`` drive."""
 
-    def take(self) -> list[tuple[dict[str, Any], list[str] | None]] | None:
-        """Wait for work: feed and wanted outputs of each request; None when the session has closed."""
+    def take(self) -> list[tuple[dict[str, Any] | Exception, list[str] | None]] | None:
+        """Wait for work: feed and wanted outputs of each request; None when the session has closed.
+
+        In the place of a feed that cannot be made stands what was raised.
+        """
 
     def complete(self, results: list[tuple[bool, Any]]) -> None:
-        """Answer the work: ``(True, arrays)`` or ``(False, (exception, traceback))`` each; empties the list."""
+        """Answer the work: ``(True, arrays)`` or ``(False, (exception, traceback))`` each; empties the list.
+
+        The traceback is empty where the exception came in the place of a feed.
+        """
 
 @final
 class Deliveries:
