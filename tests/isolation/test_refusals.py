@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ def test_a_function_of_a_class_can_be_imported() -> None:
 def test_a_callable_without_names() -> None:
     with pytest.raises(TypeError, match="name the callable's inputs"):
         headway.InferenceSession(calls.double, isolation="process")
+
+
+def test_a_program_that_brings_its_own_interpreter(tiny: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(headway.LoadError, match=r"sys\.executable is this program"):
+        headway.InferenceSession(tiny, isolation="process")
 
 
 def test_options_of_this_process_only(tiny: bytes) -> None:
