@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import headway
 from headway import ez_rknn
@@ -147,6 +148,23 @@ def test_a_batch_is_split_into_samples(options: Any) -> None:
         with pytest.raises(RuntimeError, match="Batch size must be greater than 0"):
             session.run(None, {"x": batch[:0]}, options)
         assert session.stats().submitted == before
+
+
+def test_a_number_goes_with_every_sample_of_a_batch() -> None:
+    info = helper.make_tensor_value_info
+    ends = [
+        info("x", TensorProto.FLOAT, [1, 3]),
+        info("s", TensorProto.FLOAT, []),
+        info("y", TensorProto.FLOAT, None),
+    ]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "s"], ["y"])], "add", ends[:2], ends[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    batch = np.arange(6, dtype=np.float32).reshape(2, 3)
+    with session_of(model.SerializeToString()) as session:
+        for number in (2.0, np.array(2, np.float32)):
+            feed = {"x": batch, "s": number}
+            (answer,) = session.run(None, feed, {"ztu_modelrt_dispatch_batch": True})
+            np.testing.assert_array_equal(answer, batch + 2)
 
 
 def test_without_the_run_option_a_batch_is_an_error() -> None:
