@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benches import callgrind, instructions, loadgen, models, openloop, ov, report, summary
+from benches import callgrind, instructions, loadgen, models, openloop, ov, pictures, report, summary
 from benches.figures import Figure
 from benches.progress import EVERY, Progress
 from benches.session_pool import SessionPool
@@ -240,6 +240,15 @@ def test_an_idle_session_takes_nothing(records: Path) -> None:
 def test_loads_are_drawn(loads: Path, name: str) -> None:
     (path,) = loads.glob(f"????-??-??-{name}.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("ours", "text"),
+    [([1.0, 2.0, 2.5], "2.00"), ([4.0, 4.0, 5.0], "4.00 →"), ([1.4, 1.4, 3.1], "1.40, up to 3.10 →")],
+)
+def test_a_label_says_what_runs_off_the_picture(ours: list[float], text: str) -> None:
+    figure = Figure("run", ours, [1.0] * 3, "a thread")
+    assert pictures.label(figure, max(figure.ratios)) == text
 
 
 def test_a_picture_is_drawn(records: Path) -> None:
