@@ -142,7 +142,7 @@ def test_a_file_that_has_become_another_model_is_not_loaded(
 
 def _answers(session: headway.InferenceSession) -> bool:
     try:
-        return session.run(None, [X])[0].tolist() == (2 * X).tolist()
+        return bool((session.run(None, [X])[0] == 2 * X).all())
     except headway.LaneCrashed:
         return False
 

@@ -38,7 +38,7 @@ def _number(value: object) -> int | None:
     if isinstance(value, str):
         return int(value) if value.strip().isdecimal() else None
     # A bool is none; an array of one number would be taken for its number.
-    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "ndim", 0):
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "ndim", None):
         return None
     return int(value.__index__())
 
