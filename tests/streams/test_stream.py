@@ -76,16 +76,17 @@ def test_look_ahead_is_bounded(depth: int, fake: Make) -> None:
 
 def test_a_slow_source_is_read_one_feed_ahead(fake: Make) -> None:
     session, _ = fake(held=False)
-    done = session.stats
     source = Source(20)
 
     def slow() -> Iterator[Any]:
         for feed in source:
             yield feed
-            # It takes longer than the model: what was given has ended before the next is read.
-            until(lambda: done().done == source.read, "the feed's end")
+            # It takes longer than the model: what was given has ended before the next is read. The counters say so
+            # before the stream can see it.
+            until(lambda: all(future.done() for future in stream._window), "the feed's end")
 
-    for place, result in enumerate(session.stream(slow(), depth=8)):
+    stream: Any = session.stream(slow(), depth=8)
+    for place, result in enumerate(stream):
         assert numbers([result]) == [place]
         assert source.read <= place + 2
 
