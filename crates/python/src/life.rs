@@ -27,6 +27,8 @@ static SHUT: AtomicBool = AtomicBool::new(false);
 static GONE: AtomicBool = AtomicBool::new(false);
 /// Threads between the entry and the return of a call into the door.
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
+/// A thread is about to fork, and holds the locks of the process.
+static FORKS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// The thread that ends the interpreter; it alone may go on after the hook (in older `atexit` handlers).
@@ -178,8 +180,13 @@ fn come_out(until: Instant) -> bool {
 /// To be called before a fork: takes the locks that the child will need, so that no other thread has them then.
 #[pyfunction]
 #[pyo3(name = "_forking")]
-pub(crate) fn forking() {
-    // Attached: who holds one of these never waits for the GIL.
+pub(crate) fn forking(py: Python<'_>) {
+    let _inside = inside(py);
+    // One thread at a time: the hooks that come after this one may give the GIL away, to another that forks.
+    while FORKS.swap(true, Ordering::SeqCst) {
+        away(py, || std::thread::sleep(Duration::from_micros(200)));
+    }
+    // Attached: who holds one of these never waits for the GIL, and who waits for one never has it (`env.rs`).
     FORKING.set(Some(fork::hold_locks()));
 }
 
@@ -189,6 +196,7 @@ pub(crate) fn forking() {
 #[pyo3(name = "_forked")]
 pub(crate) fn forked(child: bool) {
     FORKING.take();
+    FORKS.store(false, Ordering::SeqCst);
     if child {
         timer::forked();
         INSIDE.store(0, Ordering::SeqCst);

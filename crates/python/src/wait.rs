@@ -15,7 +15,7 @@ use crate::life::away;
 use crate::once::cached;
 
 /// How often a waiting main thread looks for signals.
-const SIGNAL_TICK: Duration = Duration::from_millis(50);
+pub(crate) const SIGNAL_TICK: Duration = Duration::from_millis(50);
 
 thread_local! {
     /// (generation, is it the main thread): a forked child's only thread becomes its main thread.
