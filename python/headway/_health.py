@@ -92,7 +92,7 @@ def probe(session: InferenceSession, found: Health, feed: Any, timeout: float) -
     return Health(state=state, lanes=found.lanes, last_error=found.last_error, canary=took)
 
 
-def look(session: _core.Session, stall_after: float) -> Health:
+def look(session: _core.InferenceSession, stall_after: float) -> Health:
     """What can be seen without running a request."""
     here, closing = session._state()
     if not here or closing:
