@@ -322,9 +322,12 @@ class Conventions(_core.InferenceSession):
         Raises:
             InputError: No feed can be made up for the model's inputs; pass ``feeds``.
         """
+        from headway._stream import check_feeds
         from headway._warmup import zeros
 
         n = at_least(1, "n", n)
+        if feeds is not None:
+            check_feeds(feeds)
         given = list(feeds) if feeds is not None else [zeros(self.get_inputs())]
         lanes = max(self._workers, 1)
         options: dict[str, Any] = {} if run_options is None else {"run_options": run_options}

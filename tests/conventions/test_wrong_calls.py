@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import headway
-import headway.ez_rknn
+from headway.testing import FakeEngine
 
 from ..conftest import Make
 from ..support import X, assert_conserved
@@ -248,6 +248,47 @@ def test_numpys_whole_numbers_are_whole_numbers(fake: Make) -> None:
         run.push(X)
         run.pull()
     session.warmup(two)
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs"])
+def test_names_of_a_model_that_has_its_own_are_refused(name: str, tiny: bytes) -> None:
+    for model in (tiny, FakeEngine()):
+        with pytest.raises(TypeError, match=rf"^{name}: the \w+ engine names its own: leave {name} out$"):
+            Session(model, **{name: ["x"]})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"timeout": "1"}, {"stall_after": "1"}, {"feed": {"x": object}}])
+def test_a_wrong_question_says_nothing_of_the_sessions_health(given: Any, fake: Make) -> None:
+    session, _ = fake(held=False)
+    with pytest.raises((TypeError, headway.InputError)):
+        session.health(True, **given)
+
+
+@pytest.mark.parametrize(
+    ("feed", "names", "words"),
+    [
+        (None, None, "prepare: input 'x': expected a numpy array"),
+        (X, "y", "output_names must be None or a list of str"),
+        (X, 3, "output_names must be None or a list of str"),
+        (X, ["z"], "z"),
+    ],
+)
+def test_prepare_names_what_is_wrong(feed: Any, names: Any, words: str, tiny: bytes, leaks: None) -> None:
+    with Session(tiny) as session, pytest.raises((TypeError, headway.InputError), match=words):
+        session.prepare(feed, names)
+
+
+@pytest.mark.parametrize(("feed", "words"), [(3.0, "'x' is a float"), ({}, "the feed is empty")])
+def test_a_batch_without_rows_says_what_it_got(feed: Any, words: str, fake: Make) -> None:
+    session, _ = fake(held=False)
+    with pytest.raises(headway.InputError, match=rf"no input has an axis 0 to split \({words}\); use run"):
+        session.run_batch(None, feed)
+
+
+def test_warming_up_takes_feeds(fake: Make) -> None:
+    session, _ = fake(held=False)
+    with pytest.raises(TypeError, match="got a dict, which is one feed"):
+        session.warmup(feeds={"x": X})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["timeout", "submit_timeout"])
