@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @as_session
-class OrtValueCalls(_core.InferenceSession):
+class OrtValueCalls(_core.Session):
     """What ``InferenceSession`` offers on values that a program keeps, beside ``run_with_ort_values`` and
     ``run_with_iobinding``. Such calls hold their values and copy nothing."""
 

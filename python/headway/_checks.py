@@ -51,10 +51,10 @@ def seconds(name: str, value: float | None) -> float | None:
 
 
 def as_session(part: type[_Part]) -> type[_Part]:
-    """Names a part's methods as the program knows them, ``InferenceSession.run``: so Python tells of a wrong call."""
+    """Names a part's methods as those of the native one, and of onnxruntime's: ``Session.run()`` takes no such ..."""
     for name, method in vars(part).items():
         if isinstance(method, FunctionType):
-            method.__qualname__ = f"InferenceSession.{name}"
+            method.__qualname__ = f"Session.{name}"
     return part
 
 

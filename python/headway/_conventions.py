@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @as_session
-class Conventions(_core.InferenceSession):
+class Conventions(_core.Session):
     """What ``InferenceSession`` offers beside ``run``, ``run_async``, ``submit`` and ``arun``."""
 
     _depth: int

@@ -1,8 +1,8 @@
 """Headway's native half: the contract between the Rust door and the Python package.
 
 Public are ``InferenceFuture``, ``OrtValue`` and ``IOBinding`` (as ``headway.InferenceFuture`` and so on),
-``ManualClock`` (as ``headway.testing.ManualClock``) and the methods of ``InferenceSession`` without a leading
-underscore, which ``headway.InferenceSession`` inherits. The rest is for Headway's own Python files.
+``ManualClock`` (as ``headway.testing.ManualClock``) and the methods of ``Session`` without a leading underscore, which
+``headway.InferenceSession`` inherits. The rest is for Headway's own Python files.
 
 Times are seconds (float); negative ones count as 0. A *feed* is a dict by input name, a list or tuple in input order,
 or, for a model with one input, that input alone. An input is a numpy array, any object that gives one (DLPack, the
@@ -35,7 +35,7 @@ _Node: TypeAlias = tuple[str, int, list[int | None] | None]
 _Spec: TypeAlias = tuple[str, int | None, list[int | str | None] | None]
 
 @disjoint_base
-class InferenceSession:
+class Session:
     """The native half of ``headway.InferenceSession``: the flow from submission to delivery.
 
     Every method that takes a feed takes these keyword arguments too:
@@ -571,7 +571,7 @@ class PreparedCall:
     """A call with fixed arrays: fill the inputs, run, read the outputs. Made by ``session.prepare()``."""
 
     def __new__(
-        cls, session: InferenceSession, binding: IOBinding, inputs: dict[str, Any], outputs: tuple[Any, ...]
+        cls, session: Session, binding: IOBinding, inputs: dict[str, Any], outputs: tuple[Any, ...]
     ) -> Self: ...
     @property
     def inputs(self) -> dict[str, Any]:
@@ -601,7 +601,7 @@ class IOBinding:
     bindings of one session may run at once.
     """
 
-    def __new__(cls, session: InferenceSession) -> Self: ...
+    def __new__(cls, session: Session) -> Self: ...
     def bind_cpu_input(self, name: str, arr_on_cpu: Any) -> None:
         """Bind an input to an array, which is held: later runs see what is written to it.
 
@@ -721,7 +721,7 @@ def load_rknn(
     perf: bool,
     dup_context: bool,
     custom_ops: Sequence[str],
-    share_weights: InferenceSession | None,
+    share_weights: Session | None,
 ) -> tuple[Model, dict[str, Any]]:
     """Load an RKNN model from a path or from bytes (which are not kept), and make a context for each lane.
 
@@ -735,7 +735,7 @@ def load_rknn(
         LoadError: The runtime or the model cannot be loaded; everything that was made is unmade.
     """
 
-def rknn_perf_detail(session: InferenceSession) -> str | None:
+def rknn_perf_detail(session: Session) -> str | None:
     """Times of every layer of the session's last run, as the runtime writes them; None without ``perf=True``."""
 
 @final
@@ -755,7 +755,7 @@ class Model:
         Args:
             model: Path or bytes.
             candidates: Paths of the onnxruntime C library to try, unless the environment variable names one.
-            session: InferenceSession options by ONNX Runtime's names; a missing one is the engine's default.
+            session: Session options by ONNX Runtime's names; a missing one is the engine's default.
             providers: Execution providers with their options, in order of preference.
 
         Raises:
@@ -965,7 +965,7 @@ def load_python(
     """The model of a Python engine: without inputs it takes any dict, without outputs it gives what it gives."""
 
 def check_call(
-    session: InferenceSession,
+    session: Session,
     output_names: Sequence[str] | None,
     *,
     timeout: float | None = ...,
@@ -976,7 +976,7 @@ def check_call(
     """Raise what every request of a call with these arguments would raise."""
 
 def line_up_instead(
-    session: InferenceSession,
+    session: Session,
     old: Sequence[InferenceFuture],
     input_feed: _Feed,
     output_names: Sequence[str] | None,
@@ -991,7 +991,7 @@ def line_up_instead(
     The future may still be waiting for room.
     """
 
-def set_dynamic_options(session: InferenceSession, pairs: Sequence[tuple[str, str]]) -> None:
+def set_dynamic_options(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
     """Change options of the execution providers that a session uses."""
 
 def load_openvino(
@@ -1027,7 +1027,7 @@ def openvino_devices(candidates: Sequence[str]) -> tuple[str, list[str]]:
         LoadError: No library can be loaded; names every path tried.
     """
 
-def openvino_profile(session: InferenceSession) -> list[tuple[str, str, str, str, int, int]]:
+def openvino_profile(session: Session) -> list[tuple[str, str, str, str, int, int]]:
     """What the nodes took in a session's last request: name, operation, way of running, status, microseconds, CPU's.
 
     Raises:
@@ -1052,7 +1052,7 @@ def load_isolated(
     ``memory_limit`` is in bytes, ``spin`` in seconds. Linux only.
     """
 
-def lane_processes(session: InferenceSession) -> tuple[list[tuple[str, int | None, int]], str | None] | None:
+def lane_processes(session: Session) -> tuple[list[tuple[str, int | None, int]], str | None] | None:
     """``(state, pid, restarts)`` of each lane's process, and what went wrong last; None where lanes are threads."""
 
 def available_providers(candidates: Sequence[str]) -> list[str]:

@@ -95,7 +95,7 @@ def probe(session: InferenceSession, found: Health, feed: Any, timeout: float | 
     return Health(state=state, lanes=found.lanes, last_error=found.last_error, canary=took)
 
 
-def look(session: _core.InferenceSession, stall_after: float | None) -> Health:
+def look(session: _core.Session, stall_after: float | None) -> Health:
     """What can be seen without running a request."""
     stall_after = seconds("stall_after", stall_after)
     here, closing = session._state()

@@ -99,7 +99,7 @@ class OnnxRuntimeSurface:
         if not options:
             raise RuntimeError("No options were provided")
         # Every session is one.
-        assert isinstance(self, _core.InferenceSession)
+        assert isinstance(self, _core.Session)
         _core.set_dynamic_options(self, list(options.items()))
 
     def enable_fallback(self) -> None:

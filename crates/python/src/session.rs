@@ -27,7 +27,7 @@ use crate::submit::{Call, CallOptions, Deadline};
 use crate::{batching, describe, errors, life, opening, placement, run, submit, wait};
 
 /// The native half of a session.
-#[pyclass(subclass, frozen, weakref, name = "InferenceSession", module = "headway._core")]
+#[pyclass(subclass, frozen, weakref, module = "headway._core")]
 pub(crate) struct Session {
     core: OnceLock<Arc<Core>>,
 }

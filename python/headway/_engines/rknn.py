@@ -192,10 +192,10 @@ class _Options:
             raise ValueError(f"{name}: the same library twice: {found}")
         return found
 
-    def session(self, name: str) -> _core.InferenceSession | None:
+    def session(self, name: str) -> _core.Session | None:
         """Another session, or None."""
         value = self.take(name, None)
-        if value is not None and not isinstance(value, _core.InferenceSession):
+        if value is not None and not isinstance(value, _core.Session):
             raise ValueError(f"{name}: expected an InferenceSession, got {type(value).__name__}")
         return value
 

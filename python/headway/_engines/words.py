@@ -80,4 +80,4 @@ class Loaded(NamedTuple):
     #: Seconds that a request may run; a lane that has not come back after as long again is given up.
     run_timeout: float | None = None
     #: What the engine says of itself and of the model; None where it says no more than every engine.
-    facts: Callable[[_core.InferenceSession], dict[str, Any]] | None = None
+    facts: Callable[[_core.Session], dict[str, Any]] | None = None
