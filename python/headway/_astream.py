@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway._delivery import await_future
 from headway._errors import SessionClosed
-from headway._stream import Gaps, OnError, check_options
+from headway._stream import Gaps, OnError
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -132,7 +132,6 @@ async def astream(
     feeds: Iterable[Any] | AsyncIterable[Any], submit: Submit, depth: int, ordered: bool, on_error: OnError
 ) -> AsyncGenerator[Any, None]:
     """The results, with ``depth`` requests ahead. Leaving it cancels what it had submitted."""
-    check_options(depth, on_error)
     window = _Window(submit, depth, ordered)
     reader = asyncio.ensure_future(window.read(feeds))
     try:

@@ -970,6 +970,33 @@ def load_python(
 ) -> Model:
     """The model of a Python engine: without inputs it takes any dict, without outputs it gives what it gives."""
 
+def check_call(
+    session: Session,
+    output_names: Sequence[str] | None,
+    *,
+    timeout: float | None = ...,
+    priority: int = 0,
+    stream: str | int | None = None,
+    run_options: RunOptions | None = None,
+) -> None:
+    """Raise what every request of a call with these arguments would raise."""
+
+def line_up_instead(
+    session: Session,
+    old: Sequence[InferenceFuture],
+    input_feed: _Feed,
+    output_names: Sequence[str] | None,
+    *,
+    timeout: float | None = ...,
+    priority: int = 0,
+    stream: str | int | None = None,
+    run_options: RunOptions | None = None,
+) -> InferenceFuture:
+    """Submit in the place of a pipeline's frames, which end as dropped("pipeline_reset"). Refused, they go on.
+
+    The future may still be waiting for room.
+    """
+
 def set_dynamic_options(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
     """Change options of the execution providers that a session uses."""
 

@@ -174,6 +174,21 @@ def test_without_the_run_option_a_batch_is_an_error() -> None:
             session.run(None, {"x": batch}, options)
 
 
+@pytest.mark.parametrize("how", [{"reset": True}, {"depth": 2}, {"output_names": ["y"]}])
+def test_a_refused_frame_resets_nothing(how: dict[str, Any]) -> None:
+    with session_of() as session:
+        for number in range(3):
+            session.run_pipeline({"x": X + number}, depth=3)
+        for wrong in ({"x": X.astype(np.int64)}, {"z": X}):
+            with pytest.raises(RuntimeError):
+                session.run_pipeline(wrong, **{"depth": 3, **how})
+        assert session.stats().dropped == {}
+        given = session.run_pipeline({"x": X + 3}, depth=3)
+        assert given is not None
+        rest = [given, *session.drain_pipeline()]
+    assert [float(result[0][0, 0]) for result in rest] == [0, 2, 4, 6]
+
+
 def test_the_pipeline_and_its_end() -> None:
     frames = [np.full((1, 3), place, np.float32) for place in range(7)]
     with session_of(schedule=[0, 1, 2]) as session:
