@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benches import callgrind, instructions, loadgen, mixed_soak, models, openloop, ov, pictures, report, summary
+from benches import (
+    callgrind,
+    instructions,
+    loadgen,
+    mixed_soak,
+    models,
+    openloop,
+    ov,
+    pictures,
+    report,
+    summary,
+)
 from benches.figures import Figure
 from benches.progress import EVERY, Progress
 from benches.session_pool import SessionPool
