@@ -190,7 +190,7 @@ def test_interrupted(fake: Make) -> None:
         signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it may come as soon as the thread has started
+    with pytest.raises(KeyboardInterrupt):  # It may come as soon as the thread has started.
         thread.start()
         headway.wait([future])
     thread.join()
