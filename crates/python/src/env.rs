@@ -1,4 +1,7 @@
 //! Calls on the engine's library and environment, of which each process has one.
+//!
+//! Their locks are waited for detached only: the thread that forks holds them (`life::forking`), and a fork without a GIL
+//! first waits until every attached thread has stopped.
 
 use std::path::PathBuf;
 
@@ -90,30 +93,34 @@ fn device(device: EpDevice) -> Device {
 #[pyfunction]
 pub(crate) fn set_log_severity(py: Python<'_>, severity: i32) -> PyResult<()> {
     let _inside = inside(py);
-    ort::set_log_severity(severity).map_err(|error| errors::raise(py, &error, "onnxruntime"))
+    away(py, || ort::set_log_severity(severity)).map_err(|error| errors::raise(py, &error, "onnxruntime"))
 }
 
 /// Sizes of the thread pools that sessions may share.
 #[pyfunction]
 pub(crate) fn set_shared_pool_sizes(py: Python<'_>, intra: i32, inter: i32) -> PyResult<()> {
     let _inside = inside(py);
-    ort::set_shared_pool_sizes(intra, inter).map_err(|error| errors::raise(py, &error, "onnxruntime"))
+    let set = away(py, || ort::set_shared_pool_sizes(intra, inter));
+    set.map_err(|error| errors::raise(py, &error, "onnxruntime"))
 }
 
 /// The threads that this process's sessions are meant to use in all.
 #[pyfunction]
-pub(crate) fn thread_budget() -> usize {
-    ort::thread_budget()
+pub(crate) fn thread_budget(py: Python<'_>) -> usize {
+    let _inside = inside(py);
+    away(py, ort::thread_budget)
 }
 
 /// Sets the thread budget; None is the usable cores.
 #[pyfunction]
-pub(crate) fn set_thread_budget(budget: Option<usize>) {
-    ort::set_thread_budget(budget);
+pub(crate) fn set_thread_budget(py: Python<'_>, budget: Option<usize>) {
+    let _inside = inside(py);
+    away(py, || ort::set_thread_budget(budget));
 }
 
 /// Engine log lines since the last call: `(severity, category, message)`.
 #[pyfunction]
-pub(crate) fn engine_log() -> Vec<(i32, String, String)> {
-    drain_log().into_iter().map(|line| (line.severity, line.category, line.message)).collect()
+pub(crate) fn engine_log(py: Python<'_>) -> Vec<(i32, String, String)> {
+    let _inside = inside(py);
+    away(py, drain_log).into_iter().map(|line| (line.severity, line.category, line.message)).collect()
 }

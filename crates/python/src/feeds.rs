@@ -234,15 +234,15 @@ fn find_named<'py, I: Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>>(
 ) -> Result<Found<'py>, DoorError> {
     let mut found = nothing(names);
     let mut unknown = None;
-    for (key, object) in pairs() {
-        match position(py, &key, &names.names) {
-            Some(index) => found[index] = Some(object),
-            None if unknown.is_none() => unknown = Some(key),
-            None => {}
-        }
-    }
+    // Not a `for`: without a GIL another thread may change a dict between two steps of one, over which PyO3 panics.
+    pairs().for_each(|(key, object)| match position(py, &key, &names.names) {
+        Some(index) => found[index] = Some(object),
+        None if unknown.is_none() => unknown = Some(key),
+        None => {}
+    });
     if found.iter().enumerate().any(|(index, object)| object.is_none() && names.needs(index)) {
-        let keys: Vec<Bound<'py, PyAny>> = pairs().map(|(key, _)| key).collect();
+        let mut keys: Vec<Bound<'py, PyAny>> = Vec::new();
+        pairs().for_each(|(key, _)| keys.push(key));
         return Err(missing(py, &found, &keys, names));
     }
     match unknown {
@@ -273,7 +273,8 @@ fn find_listed<'py>(
     for (place, object) in found.iter_mut().zip(objects) {
         *place = Some(object);
     }
-    if (given..names.len()).any(|index| names.needs(index)) {
+    // What is there, not `given`: another thread may have shortened the list meanwhile.
+    if found.iter().enumerate().any(|(index, object)| object.is_none() && names.needs(index)) {
         return Err(wrong_count(py, given, names));
     }
     Ok(found)

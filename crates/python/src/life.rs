@@ -178,9 +178,11 @@ fn come_out(until: Instant) -> bool {
 /// To be called before a fork: takes the locks that the child will need, so that no other thread has them then.
 #[pyfunction]
 #[pyo3(name = "_forking")]
-pub(crate) fn forking() {
-    // Attached: who holds one of these never waits for the GIL.
-    FORKING.set(Some(fork::hold_locks()));
+pub(crate) fn forking(py: Python<'_>) {
+    let _inside = inside(py);
+    // Detached, as everybody waits for these: another thread that forks at this moment holds them, and needs the GIL to
+    // go on, or, where there is none, this thread to stop.
+    away(py, || FORKING.set(Some(fork::hold_locks())));
 }
 
 /// To be called after a fork, in the parent (`child` is false) and in the child: what the parent made is not touched
