@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +61,30 @@ def test_a_borrowed_input_lives_until_the_engine_has_returned(ending: str, leaks
         engine.wait_finished(1)
         # The lane is free again once the engine has returned; the next call through the door releases the array.
         session.submit(np.ones(3, np.float32)).result()
+        session.stats()
+        gc.collect()
+        assert alive() is None
+
+
+@pytest.mark.parametrize("feed", [{"x": 0}, [0]])
+def test_run_holds_what_its_feed_lets_go_of(feed: Any, leaks: None) -> None:
+    engine = FakeEngine(held=True)
+    with headway.InferenceSession(engine, workers=1) as session:
+        frame = np.ones(3, np.float32)
+        alive = weakref.ref(frame)
+        feed = {"x": frame} if isinstance(feed, dict) else [frame]
+        answers: list[Any] = []
+        thread = threading.Thread(target=lambda: answers.extend(session.run(None, feed)))
+        thread.start()
+        engine.wait_running(1)
+        del frame
+        feed.clear()
+        gc.collect()
+        assert alive() is not None, "the engine still reads it"
+        engine.open()
+        thread.join()
+        assert answers[0].tolist() == [1, 1, 1]
+        answers.clear()
         session.stats()
         gc.collect()
         assert alive() is None

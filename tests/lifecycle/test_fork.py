@@ -350,6 +350,35 @@ print("fine")
     assert script(body, before=HOOK) == (0, "fine\n", "")
 
 
+def test_two_threads_fork_while_others_use_the_processes_locks(script: Script) -> None:
+    # The thread that forks holds them. Who waits for one must not keep it from forking: with a GIL by holding that,
+    # without one by never stopping.
+    body = (
+        CHILD
+        + """
+stop = False
+def budget():
+    while not stop:
+        headway.set_thread_budget(2)
+        headway.get_thread_budget()
+def body():
+    headway.set_thread_budget(1)
+def fork():
+    for _ in range(20):
+        in_child(body)
+others = [spawn(budget) for _ in range(2)]
+forks = [spawn(fork) for _ in range(2)]
+for thread in forks:
+    thread.join()
+stop = True
+for thread in others:
+    thread.join()
+print("fine")
+"""
+    )
+    assert script(body, timeout=50) == (0, "fine\n", "")
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(method: str, script: Script) -> None:
     body = """

@@ -125,6 +125,8 @@ fn map(
     let Ok(dict) = object.cast::<PyDict>() else {
         return Err(wrong_kind(object, name, &typed.words, "pass a dict"));
     };
+    // A copy: without a GIL another thread may change the dict between its keys and its values.
+    let dict = dict.copy()?;
     let (keys, values) = (dict.keys(), dict.values());
     let keys = column(&keys, &format!("a key of input '{name}'"), key)?;
     let values = column(&values, &format!("a value of input '{name}'"), value)?;

@@ -7,6 +7,7 @@ use headway_core::request::Wanted as WantedOutputs;
 use headway_core::value::{DType, Value, Values};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString, PyTuple};
 use smallvec::SmallVec;
 
@@ -138,14 +139,16 @@ fn says_something(dimension: &str) -> bool {
 }
 
 /// Reads a whole feed: a mapping by name, a list or tuple in input order, or the one input of a model with one.
-pub(crate) fn read_feeds(
-    py: Python<'_>,
-    feed: &Bound<'_, PyAny>,
+/// `found` then has the objects, which keep what is borrowed alive.
+pub(crate) fn read_feeds<'py>(
+    py: Python<'py>,
+    feed: &Bound<'py, PyAny>,
     names: &FeedNames,
     how: How,
     alloc: Alloc<'_>,
+    found: &mut Found<'py>,
 ) -> Result<Values, DoorError> {
-    let found = find(py, feed, names)?;
+    *found = find(py, feed, names)?;
     let mut values = Values::with_capacity(found.len());
     for (object, (node, typed)) in found.iter().zip(names.nodes.iter().zip(&names.typed)) {
         values.push(match object {
@@ -200,7 +203,8 @@ pub(crate) fn find<'py>(
     names: &FeedNames,
 ) -> Result<Found<'py>, DoorError> {
     if let Ok(dict) = feed.cast::<PyDict>() {
-        return find_named(py, || dict.iter(), names);
+        // Without a GIL another thread could change the dict between two steps of the iteration, over which PyO3 panics.
+        return with_critical_section(feed, || find_named(py, || dict.iter(), names));
     }
     if let Ok(list) = feed.cast::<PyList>() {
         return find_listed(py, list.iter(), names);
@@ -273,7 +277,8 @@ fn find_listed<'py>(
     for (place, object) in found.iter_mut().zip(objects) {
         *place = Some(object);
     }
-    if (given..names.len()).any(|index| names.needs(index)) {
+    // What is there, not `given`: another thread may have shortened the list meanwhile.
+    if found.iter().enumerate().any(|(index, object)| object.is_none() && names.needs(index)) {
         return Err(wrong_count(py, given, names));
     }
     Ok(found)

@@ -8,7 +8,7 @@ use headway_core::slot::{Milestone, Seen, SlotRef};
 use pyo3::exceptions::{PyBaseException, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::OnceLockExt;
+use pyo3::sync::{MutexExt, OnceLockExt};
 use pyo3::types::PyWeakrefMethods;
 use pyo3::types::{PyList, PyWeakrefReference};
 
@@ -90,16 +90,22 @@ impl InferenceFuture {
 
     /// The same exception to everybody, while somebody has it.
     fn raise(&self, py: Python<'_>, error: &Error) -> PyErr {
-        let known =
-            self.raised.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|one| one.clone_ref(py));
+        let raised = || self.raised.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let known = raised().as_ref().map(|one| one.clone_ref(py));
         if let Some(exception) = known.and_then(|known| known.bind(py).upgrade()) {
             return PyErr::from_value(exception);
         }
         let made = outputs::raise(py, error, &self.core, self.form);
-        if let Ok(weak) = PyWeakrefReference::new(made.value(py)) {
-            let old = self.raised.lock().unwrap_or_else(PoisonError::into_inner).replace(weak.unbind());
-            drop(old);
+        let Ok(weak) = PyWeakrefReference::new(made.value(py)) else { return made };
+        let mut place = raised();
+        // Making it may run Python code: another thread may have been quicker.
+        if let Some(exception) = place.as_ref().and_then(|other| other.bind(py).upgrade()) {
+            drop(place);
+            return PyErr::from_value(exception);
         }
+        let old = place.replace(weak.unbind());
+        drop(place);
+        drop(old);
         made
     }
 

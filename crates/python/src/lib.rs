@@ -58,9 +58,9 @@ mod wait;
 use pyo3::prelude::*;
 
 /// Headway's native half.
-// On a free-threaded interpreter importing this turns the GIL on: what `array/view.rs` reads of an ndarray holds still
-// only while no other thread runs Python code, and nothing here has been run without a GIL.
-#[pymodule(gil_used = true)]
+// Nothing here needs a GIL: classes are frozen and lock for themselves (`Deliveries` belongs to one thread), and where
+// a lock is waited for attached, its holder runs no Python code.
+#[pymodule(gil_used = false)]
 mod _core {
     use pyo3::prelude::*;
 

@@ -27,8 +27,6 @@ static SHUT: AtomicBool = AtomicBool::new(false);
 static GONE: AtomicBool = AtomicBool::new(false);
 /// Threads between the entry and the return of a call into the door.
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
-/// A thread is about to fork, and holds the locks of the process.
-static FORKS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// The thread that ends the interpreter; it alone may go on after the hook (in older `atexit` handlers).
@@ -182,12 +180,9 @@ fn come_out(until: Instant) -> bool {
 #[pyo3(name = "_forking")]
 pub(crate) fn forking(py: Python<'_>) {
     let _inside = inside(py);
-    // One thread at a time: the hooks that come after this one may give the GIL away, to another that forks.
-    while FORKS.swap(true, Ordering::SeqCst) {
-        away(py, || std::thread::sleep(Duration::from_micros(200)));
-    }
-    // Attached: who holds one of these never waits for the GIL, and who waits for one never has it (`env.rs`).
-    FORKING.set(Some(fork::hold_locks()));
+    // Detached, as everybody waits for these: another thread that forks at this moment holds them, and needs the GIL to
+    // go on, or, where there is none, this thread to stop.
+    away(py, || FORKING.set(Some(fork::hold_locks())));
 }
 
 /// To be called after a fork, in the parent (`child` is false) and in the child: what the parent made is not touched
@@ -196,7 +191,6 @@ pub(crate) fn forking(py: Python<'_>) {
 #[pyo3(name = "_forked")]
 pub(crate) fn forked(child: bool) {
     FORKING.take();
-    FORKS.store(false, Ordering::SeqCst);
     if child {
         timer::forked();
         INSIDE.store(0, Ordering::SeqCst);

@@ -9,6 +9,7 @@ use pyo3::types::PyList;
 
 use crate::array::How;
 use crate::core::{Core, Kind};
+use crate::feeds::Found;
 use crate::out::Out;
 use crate::outputs::{self, Form};
 use crate::submit::{Call, CallOptions, Deadline};
@@ -28,7 +29,9 @@ pub(crate) fn run_arrays<'py>(
 
 /// The same for any call.
 pub(crate) fn run(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<Py<PyList>> {
-    let outcome = outcome(core, call, options)?;
+    // Until the answer is made: an engine may answer with the memory that it was given.
+    let mut found = Found::new();
+    let outcome = outcome(core, call, options, &mut found)?;
     outputs::answer(call.py(), outcome, core, call.form())
 }
 
@@ -53,24 +56,30 @@ pub(crate) fn run_into<'py>(
 
 /// `run_with_iobinding(...)`: the outputs stay in the binding.
 pub(crate) fn run_bound(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<()> {
-    match outcome(core, call, options)?.into_result() {
+    match outcome(core, call, options, &mut Found::new())?.into_result() {
         Ok(_) => Ok(()),
         Err(error) => Err(outputs::raise(call.py(), &error, core, call.form())),
     }
 }
 
-/// How the request ended; raises only what kept it from having an end.
+/// How the request ended; raises only what kept it from having an end. `found` holds what it borrows.
 #[inline(always)]
-fn outcome(core: &Core, call: &Call<'_, '_>, options: &CallOptions<'_, '_>) -> PyResult<Outcome> {
+fn outcome<'py>(
+    core: &Core,
+    call: &Call<'_, 'py>,
+    options: &CallOptions<'_, '_>,
+    found: &mut Found<'py>,
+) -> PyResult<Outcome> {
     let py = call.py();
     core.enter(py)?;
     let ahead = wait::delivers(core);
     if !may_begin(py, core, options) {
         return queued(core, call, options, None, ahead);
     }
-    // The caller waits for as long as the engine reads: its arrays are borrowed, not even counted.
+    // The caller waits for as long as the engine reads: its arrays are borrowed. They are held apart from the feed, out of
+    // which another thread may take them meanwhile.
     let how = if matches!(call.form(), Form::Arrays | Form::Out) { How::Borrow } else { How::Hold };
-    let mut request = core.request(call, how, options)?;
+    let mut request = core.request_over(call, how, options, found)?;
     match core.shared.begin_with(&mut request, ahead) {
         Some(mut work) => {
             let outcome = life::away(py, || {

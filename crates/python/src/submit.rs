@@ -17,6 +17,7 @@ use pyo3::types::{PyBool, PyInt, PyString};
 use crate::array::How;
 use crate::binding::IoBinding;
 use crate::core::{Core, Kind};
+use crate::feeds::Found;
 use crate::graveyard::drain_graveyard;
 use crate::out::Out;
 use crate::outputs::Form;
@@ -141,24 +142,37 @@ impl Core {
         how: How,
         options: &CallOptions<'_, '_>,
     ) -> PyResult<Request> {
-        self.read_request(call, how, options).inspect_err(|_| self.shared.reject())
+        self.request_over(call, how, options, &mut Found::new())
     }
 
-    fn read_request(
+    /// The same for one who borrows, for as long as `found` lives: it holds the objects that were fed.
+    #[inline(always)]
+    pub(crate) fn request_over<'py>(
         &self,
-        call: &Call<'_, '_>,
+        call: &Call<'_, 'py>,
         how: How,
         options: &CallOptions<'_, '_>,
+        found: &mut Found<'py>,
+    ) -> PyResult<Request> {
+        self.read_request(call, how, options, found).inspect_err(|_| self.shared.reject())
+    }
+
+    fn read_request<'py>(
+        &self,
+        call: &Call<'_, 'py>,
+        how: How,
+        options: &CallOptions<'_, '_>,
+        found: &mut Found<'py>,
     ) -> PyResult<Request> {
         let mut request = match call {
             Call::Feed { feed, output_names, form, out: None } => {
-                self.fed(feed, *output_names, *form, how)?
+                self.fed(feed, *output_names, *form, how, found)?
             }
             Call::Feed { feed, output_names, form, out: Some(out) } => {
                 // Read twice: here and for the arrays.
                 let lasting = feeds::lasting_names(*output_names)?;
                 let output_names = lasting.as_ref().or(*output_names);
-                let mut request = self.fed(feed, output_names, *form, how)?;
+                let mut request = self.fed(feed, output_names, *form, how, found)?;
                 out.place(self, &mut request, output_names)?;
                 request
             }
@@ -183,21 +197,21 @@ impl Core {
     }
 
     #[inline(always)]
-    fn fed(
+    fn fed<'py>(
         &self,
-        feed: &Bound<'_, PyAny>,
+        feed: &Bound<'py, PyAny>,
         output_names: Option<&Bound<'_, PyAny>>,
         form: Form,
         how: How,
+        found: &mut Found<'py>,
     ) -> PyResult<Request> {
         let py = feed.py();
         let (values, wanted) = match &self.kind {
             Kind::Native(names) => {
                 let raise = |error| errors::raise_door(py, error, self.voice);
                 let wanted = feeds::read_output_names(py, output_names, names).map_err(raise)?;
-                let values =
-                    feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len)).map_err(raise)?;
-                (values, wanted)
+                let values = feeds::read_feeds(py, feed, names, how, &|len| self.alloc(len), found);
+                (values.map_err(raise)?, wanted)
             }
             Kind::Python(known) if form != Form::OrtValues => {
                 let fed = pyfeed::read(self, known, feed, output_names, how)?;

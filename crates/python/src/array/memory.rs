@@ -8,7 +8,7 @@ use crate::errors_in::DoorError;
 /// What the caller promises about the arrays that it hands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
-    /// It waits and holds them itself: point at them, hold nothing.
+    /// It waits, and holds them itself (`feeds::Found`): point at them, hold nothing.
     Borrow,
     /// It does not wait: point at them and keep them alive.
     Hold,

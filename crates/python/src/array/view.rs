@@ -19,7 +19,8 @@ const SWAPPED: u8 = if cfg!(target_endian = "little") { b'>' } else { b'<' };
 
 /// An ndarray (or subclass), seen through its C fields.
 ///
-/// The fields hold still while this thread stays attached and runs no Python code.
+/// The fields hold still while this thread stays attached and runs no Python code. Without a GIL they do for as long as
+/// no other thread gives the array another shape or type in place: as for NumPy's own functions, that is the program's duty.
 #[derive(Clone, Copy)]
 pub(super) struct ArrayView<'a, 'py> {
     array: Borrowed<'a, 'py, PyAny>,
