@@ -6,6 +6,9 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# The default engine with this module, not with the first session: a fork while another thread imports a module leaves
+# the child waiting for it for ever, and programs fork beside a thread that makes its first session.
+from headway._engines import onnxruntime as _onnxruntime  # noqa: F401
 from headway._engines.words import Asked, Loaded, Source
 from headway._errors import LoadError
 
