@@ -15,7 +15,7 @@ import pytest
 import headway
 
 from ..conftest import Make
-from ..support import X, assert_conserved, until
+from ..support import PATIENCE, X, assert_conserved, until
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -210,14 +210,23 @@ def test_a_source_that_is_interrupted_ends_it_at_once(error: type[BaseException]
 def test_interrupted_while_it_waits(fake: Make) -> None:
     session, engine = fake()
 
+    class Watched(Source):
+        def __next__(self) -> Any:
+            if self.read == 4:
+                # Everything is submitted, and the stream has it: what an interrupt meets on its way there is lost.
+                read.set()
+            return super().__next__()
+
     def interrupt() -> None:
         engine.wait_running(1)
+        read.wait(PATIENCE)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     for ordered in (True, False):
+        read = threading.Event()
         thread = threading.Thread(target=interrupt)
         thread.start()
-        stream = session.stream(Source(4), ordered=ordered)
+        stream = session.stream(Watched(4), ordered=ordered)
         with pytest.raises(KeyboardInterrupt):
             next(stream)
         thread.join()
