@@ -56,6 +56,17 @@ _WIDEST = 3.0
 """Ratios beyond it run off the picture; their numbers stand at its edge."""
 
 
+def label(figure: Figure, end: float) -> str:
+    """What stands beside a bar whose row reaches so far; an arrow says that something of it runs off the picture."""
+    text = f"{figure.ratio:.2f}"
+    if figure.rival_ratio is not None:
+        text += f" ({figure.rival_ratio:.2f})"
+    if end <= _WIDEST:
+        return text
+    # The bar's own end is in the picture: the arrow is not its.
+    return f"{text} →" if figure.ratio > _WIDEST else f"{text}, up to {end:.2f} →"
+
+
 def _draw(axes: Any, place: int, figure: Figure) -> None:
     axes.barh(place, figure.ratio, height=0.56, color=_COLORS[figure.met], alpha=0.8)
     axes.plot(figure.ratios, [place] * len(figure.ratios), ".", color=INK, markersize=3)
@@ -66,14 +77,9 @@ def _draw(axes: Any, place: int, figure: Figure) -> None:
     if figure.rival_ratio is not None:
         axes.plot(figure.rival_ratio, place, "D", color="#dd6b20", markersize=6)
         end = max(end, figure.rival_ratio)
-    text = (
-        f"{figure.ratio:.2f}"
-        if figure.rival_ratio is None
-        else f"{figure.ratio:.2f} ({figure.rival_ratio:.2f})"
-    )
     beyond = end > _WIDEST
     axes.annotate(
-        f"{text} →" if beyond else text,
+        label(figure, end),
         (min(end, _WIDEST), place),
         (0 if beyond else 8, 0),
         textcoords="offset points",

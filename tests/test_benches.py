@@ -12,10 +12,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benches import callgrind, instructions, loadgen, models, openloop, ov, report, summary
+from benches import (
+    callgrind,
+    instructions,
+    loadgen,
+    mixed_soak,
+    models,
+    openloop,
+    ov,
+    pictures,
+    report,
+    summary,
+)
 from benches.figures import Figure
 from benches.progress import EVERY, Progress
 from benches.session_pool import SessionPool
+
+import headway
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -242,6 +255,15 @@ def test_loads_are_drawn(loads: Path, name: str) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("ours", "text"),
+    [([1.0, 2.0, 2.5], "2.00"), ([4.0, 4.0, 5.0], "4.00 →"), ([1.4, 1.4, 3.1], "1.40, up to 3.10 →")],
+)
+def test_a_label_says_what_runs_off_the_picture(ours: list[float], text: str) -> None:
+    figure = Figure("run", ours, [1.0] * 3, "a thread")
+    assert pictures.label(figure, max(figure.ratios)) == text
+
+
 def test_a_picture_is_drawn(records: Path) -> None:
     (path,) = records.glob("*-ratios.png")
     assert path.read_bytes().startswith(b"\x89PNG")
@@ -292,6 +314,38 @@ def test_progress_says_what_is_left() -> None:
         "first (1 of 2), round 2 of 7; about 2 min left",
         "second (2 of 2); about 2 min left",
     ]
+
+
+def looks(seconds: float, slope: float) -> list[mixed_soak.Look]:
+    """Sixty of them, over memory that grows by so many MB an hour."""
+    times = np.linspace(0, seconds, 60).tolist()
+    return [mixed_soak.Look(at, 50 + slope * at / 3600, 0.0, 0.0, 0, 1, 1, 1, 0) for at in times]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "slope", "grown", "decided", "verdict"),
+    [
+        (60, 0.5, 0.01, "the slope", "within 1.00 MB an hour"),
+        (60, 100, 1.05, "the growth, for", "within 3.00 MB"),
+        (60, 300, 3.17, "the growth, for", "over 3.00 MB"),
+        (1199, 2, 0.42, "the growth, for", "within 1.00 MB"),
+        (1199, 6, 1.26, "the growth, for", "over 1.00 MB"),
+        (1200, 1.5, 0.32, "the slope, alone", "over 1.00 MB an hour"),
+        (1800, 0.9, 0.28, "the slope, alone", "within 1.00 MB an hour"),
+        (1800, 1.1, 0.35, "the slope, alone", "over 1.00 MB an hour"),
+    ],
+)
+def test_a_soak_says_slope_and_growth_and_which_of_them_decided(
+    seconds: float, slope: float, grown: float, decided: str, verdict: str
+) -> None:
+    given, report = looks(seconds, slope), headway.CloseReport(True, 0, (), True)
+    growth = mixed_soak.Growth.of(given)
+    assert str(growth).startswith(
+        f"slope {slope:+.2f} MB an hour, growth {growth.grown:+.2f} MB after the warm-up; decided by {decided}"
+    )
+    assert growth.grown == pytest.approx(grown, abs=0.05)
+    assert str(growth).endswith(f": {verdict}")
+    assert mixed_soak.broken(given, report, []) == ([f"RSS grows: {growth}"] if "over" in verdict else [])
 
 
 def test_it_is_said_where_a_run_is(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ CORE = ROOT / "crates" / "core"
 FLOORS = tuple(
     set(line.split())
     for line in (
-        "_core _errors _fields _warn _record _library _pictures _engine _pyfeed",
+        "_core _checks _errors _fields _warn _record _library _pictures _engine _pyfeed",
         "_options _nodes _metrics _log _waiting _batching",
         "_sample _out _prepared _ortvalue _environment _threads _model_config _adapter _nodespec _plugins",
         "_providers _sparse _delivery _parallel _stream _pipeline _warmup _lanes _suite_checks",

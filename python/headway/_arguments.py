@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headway._options import SessionOptions
+from headway._batching import Batching
+from headway._checks import at_least, at_least_one, one_of
+from headway._options import OVERFLOWS, SessionOptions
 
 if TYPE_CHECKING:
     from headway._engines.isolated import Isolation
 
 
-def at_least_one(name: str, value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-    return value
+def check_words(hint: str, overflow: str, isolation: str, on_missing_provider: str | None) -> None:
+    one_of("hint", hint, ("latency", "throughput"))
+    one_of("overflow", overflow, OVERFLOWS)
+    one_of("isolation", isolation, ("thread", "process"))
+    if on_missing_provider is not None:
+        one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
 
 
-def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
+def check_objects(on_drop: object, batching: object, engine_options: object) -> None:
+    if on_drop is not None and not callable(on_drop):
+        raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
+    if batching is not None and not isinstance(batching, Batching):
+        raise TypeError(f"batching: expected headway.Batching, got {type(batching).__name__}")
+    if engine_options is not None and not isinstance(engine_options, Mapping):
+        raise TypeError(f"engine_options: expected a dict by name, got {type(engine_options).__name__}")
 
 
 def isolation_of(isolation: str, retries: int, engine_options: dict[str, Any]) -> Isolation | None:
     """What was said of process lanes; takes their options out of the engine's."""
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise ValueError(f"retries: expected a whole number of at least 0, got {retries!r}")
+    retries = at_least(0, "retries", retries)
     if isolation == "thread":
         if retries:
             raise ValueError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headway._delivery import await_future
-from headway._stream import Gaps, OnError, check_options
+from headway._errors import SessionClosed
+from headway._stream import Gaps, OnError
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -22,6 +24,14 @@ async def _asynchronous(feeds: Iterable[Any]) -> AsyncIterator[Any]:
         yield feed
         # A source that computes holds the loop up: between two feeds, results that are there may go out.
         await asyncio.sleep(0)
+
+
+def _let_go(future: InferenceFuture, task: asyncio.Future[Any]) -> None:
+    """A task that is cancelled before its first step never gets to cancel its request."""
+    if task.cancelled():
+        # At exit, and in a forked child, there is nothing to cancel any more, and a loop would print the error.
+        with suppress(SessionClosed):
+            future.cancel()
 
 
 class _Window:
@@ -63,8 +73,7 @@ class _Window:
         try:
             future = self._submit(feed)
             task: asyncio.Future[Any] = asyncio.ensure_future(await_future(future))
-            # A task that is cancelled before its first step never gets to cancel its request.
-            task.add_done_callback(lambda _: future.cancel())
+            task.add_done_callback(partial(_let_go, future))
         except Exception as error:
             # A wrong feed fails in its place; the others go on.
             task = asyncio.get_running_loop().create_future()
@@ -123,7 +132,6 @@ async def astream(
     feeds: Iterable[Any] | AsyncIterable[Any], submit: Submit, depth: int, ordered: bool, on_error: OnError
 ) -> AsyncGenerator[Any, None]:
     """The results, with ``depth`` requests ahead. Leaving it cancels what it had submitted."""
-    check_options(depth, on_error)
     window = _Window(submit, depth, ordered)
     reader = asyncio.ensure_future(window.read(feeds))
     try:

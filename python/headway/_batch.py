@@ -51,7 +51,10 @@ def batch_size(values: Mapping[str, Any]) -> int:
     """
     sizes = {name: size for name, value in values.items() if (size := length(value)) is not None}
     if not sizes:
-        raise InputError("run_batch: no input has an axis 0 to split")
+        kinds = ", ".join(f"{name!r} is a {type(value).__name__}" for name, value in values.items())
+        raise InputError(
+            f"run_batch: no input has an axis 0 to split ({kinds or 'the feed is empty'}); use run()"
+        )
     if len(set(sizes.values())) != 1:
         raise InputError(f"run_batch: the inputs differ in axis 0: {sizes}")
     return next(iter(sizes.values()))

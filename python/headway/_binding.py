@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headway import _core
+from headway._checks import as_session, known
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture, IOBinding, OrtValue, PreparedCall
 
 
+@as_session
 class OrtValueCalls(_core.Session):
     """What ``InferenceSession`` offers on values that a program keeps, beside ``run_with_ort_values`` and
     ``run_with_iobinding``. Such calls hold their values and copy nothing."""
@@ -58,6 +60,8 @@ class OrtValueCalls(_core.Session):
         Raises:
             What ``submit`` raises.
         """
+        if call:
+            known(OrtValueCalls.submit_with_ort_values, call)
         return self._submit_values(input_dict_ort_values, output_names, waits=True, block=block, **call)
 
     async def arun_with_ort_values(
@@ -78,6 +82,8 @@ class OrtValueCalls(_core.Session):
         """
         from headway._delivery import await_future
 
+        if call:
+            known(OrtValueCalls.arun_with_ort_values, call)
         future = self._submit_values(input_dict_ort_values, output_names, waits=False, **call)
         return await await_future(future)
 
@@ -97,6 +103,8 @@ class OrtValueCalls(_core.Session):
         Raises:
             What ``run_with_iobinding`` raises before it runs; QueueFull.
         """
+        if call:
+            known(OrtValueCalls.submit_with_iobinding, call)
         return self._submit_values(iobinding, waits=True, block=block, **call)
 
     async def arun_with_iobinding(self, iobinding: IOBinding, **call: Any) -> list[OrtValue]:
@@ -114,4 +122,6 @@ class OrtValueCalls(_core.Session):
         """
         from headway._delivery import await_future
 
+        if call:
+            known(OrtValueCalls.arun_with_iobinding, call)
         return await await_future(self._submit_values(iobinding, waits=False, **call))

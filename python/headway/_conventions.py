@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, S
 from typing import TYPE_CHECKING, Any
 
 from headway import _core
-from headway._nodes import feeds_of, names_of
+from headway._checks import as_session, at_least, at_least_one, known
+from headway._nodes import names_of
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from headway.run import Preset, Run
 
 
+@as_session
 class Conventions(_core.Session):
     """What ``InferenceSession`` offers beside ``run``, ``run_async``, ``submit`` and ``arun``."""
 
@@ -55,14 +57,17 @@ class Conventions(_core.Session):
                 Neighbours that the overflow policy dropped are one ``Dropped`` with their ``count``.
             **call: ``timeout``, ``priority``, ``stream``, ``run_options`` of every request.
         """
-        from headway._stream import Stream
+        from headway._stream import Stream, check_feeds, check_on_error
 
-        wanted = names_of(output_names)
+        known(Conventions.stream, call)
+        check_feeds(feeds)
+        check_on_error(on_error)
+        wanted, ahead = self._wanted(output_names, call), self._ahead(depth)
 
         def submit(feed: Any) -> InferenceFuture:
             return self._line_up(feed, wanted, bounded=False, **call)
 
-        return Stream(feeds_of(feeds), submit, self._ahead(depth), ordered, on_error)
+        return Stream(feeds, submit, ahead, ordered, on_error)
 
     def astream(
         self,
@@ -79,15 +84,27 @@ class Conventions(_core.Session):
         Leaving the loop early cancels what was submitted once the iterator is closed (``aclosing``).
         """
         from headway._astream import astream
+        from headway._stream import check_feeds, check_on_error
 
-        wanted = names_of(output_names)
+        # Here, not in the generator: that begins with the first iteration.
+        known(Conventions.astream, call)
+        check_feeds(feeds, asynchronous=True)
+        check_on_error(on_error)
+        wanted, ahead = self._wanted(output_names, call), self._ahead(depth)
 
         def submit(feed: Any) -> InferenceFuture:
             return self._line_up(feed, wanted, bounded=False, **call)
 
-        return astream(feeds_of(feeds), submit, self._ahead(depth), ordered, on_error)
+        return astream(feeds, submit, ahead, ordered, on_error)
+
+    def _wanted(self, output_names: Sequence[str] | None, call: dict[str, Any]) -> Any:
+        """The names, once they and the call's options are seen to be such as a request takes."""
+        wanted = names_of(output_names)
+        _core.check_call(self, wanted, **call)
+        return wanted
 
     def _ahead(self, depth: int | None) -> int:
+        depth = at_least_one("depth", depth)
         return self._bound(self._workers + self._depth) if depth is None else min(depth, self._bound(depth))
 
     def _bound(self, ahead: int) -> int:
@@ -109,12 +126,13 @@ class Conventions(_core.Session):
         """
         from headway._pipeline import Pipeline
 
-        wanted = names_of(output_names)
+        known(Conventions.pipeline, call)
+        wanted = self._wanted(output_names, call)
 
         def submit(feed: Any, **own: Any) -> InferenceFuture:
             return self._line_up(feed, wanted, bounded=False, **{**call, **own})
 
-        return Pipeline(submit, depth, self._bound(depth), self._drop)
+        return Pipeline(submit, depth, self._bound, self._drop)
 
     def run_pipeline(
         self,
@@ -134,16 +152,24 @@ class Conventions(_core.Session):
             **call: ``timeout``, ``priority``, ``stream``, ``run_options`` of this frame.
 
         Raises:
-            What ended the frame whose result this call would have returned, after the new frame is queued.
+            InputError, QueueFull, SessionClosed: The new frame was refused; what was pending still is, and comes back
+                from later calls.
+            EngineError, DeadlineExceeded, ...: What ended the frame whose result this call would have returned; the
+                new frame is queued.
         """
+        if call:
+            known(Conventions.run_pipeline, call)
         wanted = names_of(output_names)
         pipe = self._pipe
         if pipe is None or pipe[1] != wanted or reset or pipe[0].depth != depth:
-            # A depth that makes no sense is refused before anything that is pending is lost.
             fresh = self.pipeline(depth, output_names=wanted)
-            if pipe is not None:
-                pipe[0].reset()
-            pipe = self._pipe = (fresh, wanted)
+
+            def instead(pending: list[InferenceFuture]) -> InferenceFuture:
+                return _core.line_up_instead(self, pending, input_feed, wanted, **call)
+
+            fresh._follow(None if pipe is None else pipe[0], instead)
+            self._pipe = (fresh, wanted)
+            return None
         frame = pipe[0].push(input_feed, **call)
         return None if frame is None else frame.outputs
 
@@ -177,10 +203,12 @@ class Conventions(_core.Session):
             The first error, in the order of the feeds; the rest is cancelled.
         """
         from headway._parallel import run_list
+        from headway._stream import check_feeds
 
-        return run_list(
-            feeds_of(feeds), self._list_submit(output_names, call), timeout, self._window(max_concurrency)
-        )
+        known(Conventions.run_parallel, call)
+        check_feeds(feeds)
+        ahead, submit = self._window(max_concurrency), self._list_submit(output_names, timeout, call)
+        return run_list(feeds, submit, timeout, ahead)
 
     async def arun_parallel(
         self,
@@ -193,9 +221,12 @@ class Conventions(_core.Session):
     ) -> list[list[Any]]:
         """Like ``run_parallel``, without blocking the event loop."""
         from headway._parallel import arun_list
+        from headway._stream import check_feeds
 
-        submit = self._list_submit(output_names, call)
-        return await arun_list(feeds_of(feeds), submit, timeout, self._window(max_concurrency))
+        known(Conventions.arun_parallel, call)
+        check_feeds(feeds)
+        ahead, submit = self._window(max_concurrency), self._list_submit(output_names, timeout, call)
+        return await arun_list(feeds, submit, timeout, ahead)
 
     def _window(self, max_concurrency: int | None) -> int:
         from headway._parallel import window
@@ -203,8 +234,10 @@ class Conventions(_core.Session):
         self._staff()
         return self._bound(window(max_concurrency, max(self._workers, _core.usable_cores())))
 
-    def _list_submit(self, output_names: Sequence[str] | None, call: dict[str, Any]) -> Any:
-        wanted = names_of(output_names)
+    def _list_submit(
+        self, output_names: Sequence[str] | None, timeout: float | None, call: dict[str, Any]
+    ) -> Any:
+        wanted = self._wanted(output_names, {**call, "timeout": timeout})
 
         def submit(feed: Any, timeout: float | None) -> InferenceFuture:
             options = call if timeout is None else {**call, "timeout": timeout}
@@ -232,10 +265,12 @@ class Conventions(_core.Session):
         from headway._batch import batch_size, join, split
         from headway._parallel import run_list
 
+        known(Conventions.run_batch, call)
         ahead = self._window(None)
         wanted = names_of(output_names)
+        submit = self._list_submit(wanted, timeout, call)
         feeds = split(input_feed, self.get_inputs(), max(self._workers, _core.usable_cores()))
-        parts = run_list(feeds, self._list_submit(wanted, call), timeout, ahead)
+        parts = run_list(feeds, submit, timeout, ahead)
         nodes = {node.name: node for node in self.get_outputs()}
         return join(
             parts, [batch_size(feed) for feed in feeds], [nodes.get(name) for name in wanted or nodes]
@@ -267,9 +302,10 @@ class Conventions(_core.Session):
         from headway.run import Run, bounds_of
 
         bounds = bounds_of(preset, queue_depth, overflow)
+        wanted = self._wanted(output_names, {"timeout": timeout})
         if sample is not None:
-            self.run(output_names, sample)
-        return Run(self, bounds, output_names, timeout)
+            self.run(wanted, sample)
+        return Run(self, bounds, wanted, timeout)
 
     # ---- warm-up -----------------------------------------------------------------------------------------------
 
@@ -286,10 +322,12 @@ class Conventions(_core.Session):
         Raises:
             InputError: No feed can be made up for the model's inputs; pass ``feeds``.
         """
+        from headway._stream import check_feeds
         from headway._warmup import zeros
 
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ValueError(f"n: expected a whole number of at least 1, got {n!r}")
+        n = at_least(1, "n", n)
+        if feeds is not None:
+            check_feeds(feeds)
         given = list(feeds) if feeds is not None else [zeros(self.get_inputs())]
         lanes = max(self._workers, 1)
         options: dict[str, Any] = {} if run_options is None else {"run_options": run_options}

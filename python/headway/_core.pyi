@@ -840,11 +840,17 @@ class ServedLane:
     def open(self, model: Model, facts: str) -> None:
         """Open the lane of a Python engine, which ``take`` and ``complete`` drive."""
 
-    def take(self) -> list[tuple[dict[str, Any], list[str] | None]] | None:
-        """Wait for work: feed and wanted outputs of each request; None when the session has closed."""
+    def take(self) -> list[tuple[dict[str, Any] | Exception, list[str] | None]] | None:
+        """Wait for work: feed and wanted outputs of each request; None when the session has closed.
+
+        In the place of a feed that cannot be made stands what was raised.
+        """
 
     def complete(self, results: list[tuple[bool, Any]]) -> None:
-        """Answer the work: ``(True, arrays)`` or ``(False, (exception, traceback))`` each; empties the list."""
+        """Answer the work: ``(True, arrays)`` or ``(False, (exception, traceback))`` each; empties the list.
+
+        The traceback is empty where the exception came in the place of a feed.
+        """
 
 @final
 class Deliveries:
@@ -963,6 +969,33 @@ def load_python(
     clock: ManualClock | None,
 ) -> Model:
     """The model of a Python engine: without inputs it takes any dict, without outputs it gives what it gives."""
+
+def check_call(
+    session: Session,
+    output_names: Sequence[str] | None,
+    *,
+    timeout: float | None = ...,
+    priority: int = 0,
+    stream: str | int | None = None,
+    run_options: RunOptions | None = None,
+) -> None:
+    """Raise what every request of a call with these arguments would raise."""
+
+def line_up_instead(
+    session: Session,
+    old: Sequence[InferenceFuture],
+    input_feed: _Feed,
+    output_names: Sequence[str] | None,
+    *,
+    timeout: float | None = ...,
+    priority: int = 0,
+    stream: str | int | None = None,
+    run_options: RunOptions | None = None,
+) -> InferenceFuture:
+    """Submit in the place of a pipeline's frames, which end as dropped("pipeline_reset"). Refused, they go on.
+
+    The future may still be waiting for room.
+    """
 
 def set_dynamic_options(session: Session, pairs: Sequence[tuple[str, str]]) -> None:
     """Change options of the execution providers that a session uses."""

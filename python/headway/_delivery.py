@@ -95,14 +95,18 @@ def _resolve(waiters: list[asyncio.Future[None]]) -> None:
             waiter = waiters.pop()
             if waiter.done():
                 continue
-            told: Any = waiter._callbacks
-            if told is None or len(told) != 1:
-                waiter.set_result(None)
-            else:
+            try:
+                told: Any = waiter._callbacks
                 [(wake, context)] = told
-                waiter.remove_done_callback(wake)
+                run = context.run
+            except (AttributeError, TypeError, ValueError):
+                # It is private: None or longer where not one task waits, missing or of another shape elsewhere.
                 waiter.set_result(None)
-                context.run(wake, waiter)
+                continue
+            mine = waiter.remove_done_callback(wake) == 1
+            waiter.set_result(None)
+            if mine:
+                run(wake, waiter)
     finally:
         if waiters:
             waiters.reverse()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from headway._checks import one_of, seconds
 from headway._waiting import Waiter
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class DoneAndNotDone(NamedTuple):
 def _all(fs: Iterable[InferenceFuture]) -> set[InferenceFuture]:
     from headway._core import InferenceFuture
 
+    if not hasattr(fs, "__iter__"):
+        raise TypeError(
+            f"fs: expected futures of headway's sessions, got {type(fs).__name__}, not a collection"
+        )
     futures = set(fs)
     future: object
     for future in futures:
@@ -56,8 +61,8 @@ def wait(
     Returns:
         Which have ended and which have not when the condition or the timeout was met.
     """
-    if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
-        raise ValueError(f"return_when: invalid value {return_when!r}")
+    one_of("return_when", return_when, (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED))
+    timeout = seconds("timeout", timeout)
     futures = _all(fs)
     done = {future for future in futures if future.done()}
     pending = futures - done
@@ -84,13 +89,18 @@ def as_completed(fs: Iterable[InferenceFuture], timeout: float | None = None) ->
 
     Args:
         fs: The futures; duplicates count once.
-        timeout: Seconds for all of them; None waits for ever.
+        timeout: Seconds for all of them, from this call on; None waits for ever.
 
     Raises:
         TimeoutError: Not all had ended in time.
     """
+    # Here, not in the generator: that begins with the first iteration.
+    timeout = seconds("timeout", timeout)
     until = None if timeout is None else time.monotonic() + timeout
-    futures = _all(fs)
+    return _completed(_all(fs), until)
+
+
+def _completed(futures: set[InferenceFuture], until: float | None) -> Iterator[InferenceFuture]:
     total = len(futures)
     done = {future for future in futures if future.done()}
     pending = futures - done

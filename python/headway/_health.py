@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from headway import _core
+from headway._checks import seconds
 from headway._errors import InputError
 from headway._record import Record
 
@@ -51,10 +52,10 @@ class Health(Record):
 
 
 def _lane(
-    line: Mapping[str, Any], process: tuple[str, int | None, int] | None, stall_after: float
+    line: Mapping[str, Any], process: tuple[str, int | None, int] | None, stall_after: float | None
 ) -> LaneHealth:
     state, busy = line["state"], line["running_for"]
-    if state == "running" and busy is not None and busy > stall_after:
+    if state == "running" and busy is not None and stall_after is not None and busy > stall_after:
         state = "stalled"
     if process is not None and process[0] != "ready" and state != "closed":
         # A request may wait on the lane for its process: the lane runs, and cannot.
@@ -68,12 +69,13 @@ def _lane(
     )
 
 
-def probe(session: InferenceSession, found: Health, feed: Any, timeout: float) -> Health:
+def probe(session: InferenceSession, found: Health, feed: Any, timeout: float | None) -> Health:
     """The same, after a canary.
 
     Raises:
         InputError: The canary's feed is wrong, or none can be made up.
     """
+    timeout = seconds("timeout", timeout)
     if feed is None:
         from headway._warmup import zeros
 
@@ -81,7 +83,8 @@ def probe(session: InferenceSession, found: Health, feed: Any, timeout: float) -
     start = time.perf_counter()
     try:
         session.run(None, feed, timeout=timeout)
-    except InputError:
+    except (InputError, TypeError):
+        # The call is wrong, which says nothing of the session.
         raise
     except Exception as error:
         said = f"the canary failed: {type(error).__name__}: {error}"
@@ -92,8 +95,9 @@ def probe(session: InferenceSession, found: Health, feed: Any, timeout: float) -
     return Health(state=state, lanes=found.lanes, last_error=found.last_error, canary=took)
 
 
-def look(session: _core.Session, stall_after: float) -> Health:
+def look(session: _core.Session, stall_after: float | None) -> Health:
     """What can be seen without running a request."""
+    stall_after = seconds("stall_after", stall_after)
     here, closing = session._state()
     if not here or closing:
         return Health(state="closed", lanes=(), last_error=None, canary=None)

@@ -130,6 +130,9 @@ def _serve(lane: _core.ServedLane, model: _core.Model, lanes: Lanes, facts: str)
             feed: Any
             answer: Any
             for feed, wanted in batch:
+                if isinstance(feed, Exception):
+                    results.append((False, (feed, "")))
+                    continue
                 try:
                     answer = answers(running.run(feed, wanted or names), lanes.outputs, names, wanted)
                     results.append((True, [_array(one) for one in answer]))

@@ -109,6 +109,11 @@ def load(asked: Asked, isolation: Isolation | None = None) -> Loaded:
         LoadError: The model or the engine's library cannot be loaded.
         TypeError, ValueError: An option that the engine does not have, or a wrong value.
     """
+    source = asked.source
+    for name, given in (("inputs", asked.inputs), ("outputs", asked.outputs)):
+        # An engine written in Python may leave them to its user, and says so itself where it does not.
+        if given is not None and source.plugin is None and source.engine != "python":
+            raise TypeError(f"{name}: the {source.engine} engine names its own: leave {name} out")
     if isolation is not None:
         if asked.source.engine == "fake":
             raise TypeError('isolation="process": a fake engine is steered in this process')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from headway._record import Record
@@ -50,14 +50,3 @@ def names_of(output_names: Iterable[str] | None) -> Any:
     except TypeError:
         return output_names
     return list(names)
-
-
-def feeds_of(feeds: Any) -> Any:
-    """The feeds of a stream or a list; a dict is one feed, and iterating over it would give its names.
-
-    Raises:
-        TypeError: It is a dict.
-    """
-    if isinstance(feeds, Mapping):
-        raise TypeError("feeds: expected an iterable of feeds, got a dict, which is one feed; pass [feed]")
-    return feeds

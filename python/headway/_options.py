@@ -6,7 +6,7 @@ import enum
 import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from headway import _core
 from headway._errors import from_core
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Hint = Literal["latency", "throughput"]
 Overflow = Literal["block", "raise", "drop_oldest", "drop_newest"]
+OVERFLOWS: tuple[str, ...] = get_args(Overflow)
 Wait = Literal["auto", "park", "spin"] | float
 
 

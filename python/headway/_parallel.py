@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from headway._checks import at_least
 from headway._errors import InputError
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ def window(max_concurrency: int | None, cores: int) -> int:
     """How many requests are in flight: a limit below the lanes is kept, else enough to keep the lanes busy."""
     if max_concurrency is None:
         return 2 * cores
-    if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
-        raise ValueError(f"max_concurrency: expected a whole number of at least 1, got {max_concurrency!r}")
+    max_concurrency = at_least(1, "max_concurrency", max_concurrency)
     return max_concurrency if max_concurrency < cores else 2 * cores
 
 

@@ -8,18 +8,13 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from headway._checks import at_least, known
 from headway._waiting import ended_with
 
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
 
 Submit = Callable[..., "InferenceFuture"]
-
-
-def _depth(depth: int) -> int:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise ValueError(f"depth: expected a whole number of at least 1, got {depth!r}")
-    return depth
 
 
 class Frame(NamedTuple):
@@ -39,14 +34,22 @@ class Pipeline:
     """
 
     def __init__(
-        self, submit: Submit, depth: int, bound: int, drop: Callable[[InferenceFuture], bool]
+        self,
+        submit: Submit,
+        depth: int,
+        bound: Callable[[int], int],
+        drop: Callable[[InferenceFuture], bool],
     ) -> None:
         self._submit = submit
-        self._depth = _depth(depth)
-        #: Frames that may be in flight before the oldest is waited for.
-        self._bound = max(1, bound)
+        self._bound_of = bound
         self._drop = drop
+        self._set_depth(depth)
         self._frames: deque[tuple[InferenceFuture, Any]] = deque()
+
+    def _set_depth(self, depth: int) -> None:
+        self._depth = at_least(1, "depth", depth)
+        #: Frames that may be in flight before the oldest is waited for.
+        self._bound = max(1, self._bound_of(self._depth))
 
     def __len__(self) -> int:
         """Frames in flight."""
@@ -69,9 +72,20 @@ class Pipeline:
             InputError, QueueFull, SessionClosed: The new frame was refused; nothing in flight has moved.
             EngineError, DeadlineExceeded, ...: How the frame of ``depth`` pushes ago ended.
         """
+        if call:
+            known(Pipeline.push, call)
         self._make_room()
         self._frames.append((self._submit(input_feed, **call), tag))
         return self._next() if len(self._frames) > self._depth else None
+
+    def _follow(
+        self, other: Pipeline | None, instead: Callable[[list[InferenceFuture]], InferenceFuture]
+    ) -> None:
+        """The first frame, in the place of another pipeline's, which stay where they are when it is refused."""
+        pending = [] if other is None else [future for future, _ in other._frames]
+        self._frames.append((instead(pending), None))
+        if other is not None:
+            other._frames.clear()
 
     def _make_room(self) -> None:
         """Under a policy that would drop or refuse, a frame waits for its own oldest instead of for room."""
@@ -106,7 +120,7 @@ class Pipeline:
     def reset(self, depth: int | None = None) -> None:
         """End what is pending as dropped("pipeline_reset"); a new depth if one is given."""
         if depth is not None:
-            self._depth = _depth(depth)
+            self._set_depth(depth)
         while self._frames:
             future, _ = self._frames.popleft()
             self._drop(future)

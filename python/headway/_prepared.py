@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import _core
 from headway._errors import InputError
+from headway._nodes import names_of
 
 if TYPE_CHECKING:
     from headway._binding import OrtValueCalls
@@ -18,6 +19,8 @@ _NARROW = ("int4", "uint4", "int2", "uint2", "float4e2m1")
 
 def prepare(session: OrtValueCalls, feed_like: Any, output_names: Sequence[str] | None) -> PreparedCall:
     """The call of ``session.prepare``."""
+    output_names = names_of(output_names)
+    _core.check_call(session, output_names)
     inputs = {name: _own(name, value) for name, value in _by_name(session, feed_like).items()}
     wanted = list(output_names or (node[0] for node in session._info()["outputs"]))
     # Says what is wrong with the feed in run's own words, and how large the outputs are.
@@ -49,7 +52,10 @@ def _by_name(session: OrtValueCalls, feed: Any) -> dict[str, Any]:
 def _own(name: str, value: Any, what: str = "input") -> OrtValue:
     """A tensor like ``value``, with its elements, in memory of its own."""
     if not isinstance(value, _core.OrtValue):
-        value = _core.OrtValue.ortvalue_from_numpy(value)
+        try:
+            value = _core.OrtValue.ortvalue_from_numpy(value)
+        except InputError as error:
+            raise InputError(f"prepare: {what} {name!r}: {error}") from None
     kind = value.data_type() or "nothing"
     element = kind.removeprefix("tensor(").removesuffix(")")
     if not value.is_tensor() or element == "string" or element in _NARROW or value.device_name() != "cpu":

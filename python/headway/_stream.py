@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from headway._checks import one_of
 from headway._errors import Dropped, SessionClosed
 from headway._waiting import Waiter, ended_with
 
@@ -18,12 +19,25 @@ OnError = Literal["raise", "yield"]
 Submit = Callable[[Any], "InferenceFuture"]
 
 
-def check_options(depth: int, on_error: str) -> None:
-    """ValueError for a depth or an ``on_error`` that makes no sense."""
-    if on_error not in ("raise", "yield"):
-        raise ValueError(f"on_error: expected 'raise' or 'yield', got {on_error!r}")
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise ValueError(f"depth: expected a whole number of at least 1, got {depth!r}")
+def check_on_error(on_error: str) -> None:
+    """ValueError for an ``on_error`` that there is not."""
+    one_of("on_error", on_error, ("raise", "yield"))
+
+
+def check_feeds(feeds: Any, asynchronous: bool = False) -> None:
+    """TypeError for what are no feeds. A dict is one feed, and iterating over it would give its names."""
+    if isinstance(feeds, Mapping):
+        raise TypeError("feeds: expected an iterable of feeds, got a dict, which is one feed; pass [feed]")
+    if isinstance(feeds, str | bytes) or not (
+        # Not `iter`: a source may begin to work when it is asked for its iterator.
+        hasattr(feeds, "__iter__")
+        or hasattr(feeds, "__getitem__")
+        or (asynchronous and hasattr(feeds, "__aiter__"))
+    ):
+        kind = f"got {type(feeds).__name__}"
+        if hasattr(feeds, "__aiter__"):
+            kind += ", which is asynchronous; use astream"
+        raise TypeError(f"feeds: expected an iterable of feeds, {kind}")
 
 
 class Gaps:
@@ -60,7 +74,6 @@ class Stream(Iterator[Any]):
     def __init__(
         self, feeds: Iterable[Any], submit: Submit, depth: int, ordered: bool, on_error: OnError
     ) -> None:
-        check_options(depth, on_error)
         self._hint = operator.length_hint(feeds, -1)
         self._feeds: Iterator[Any] | None = iter(feeds)
         self._submit = submit

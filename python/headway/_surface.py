@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headway import _core
+from headway._checks import as_session
 from headway._errors import HeadwayError
 from headway._nodes import ModelMetadata, NodeArg
 from headway._providers import Provider, normalized
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from headway._providers import ProviderReport
 
 
+@as_session
 class OnnxRuntimeSurface:
     """The questions that ``onnxruntime``'s sessions answer."""
 

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+from headway._checks import at_least_one, one_of, seconds
 from headway._errors import Dropped, EndOfStream, QueueFull, SessionClosed
 from headway._metrics import Timing
 from headway._nodes import names_of
-from headway._options import Overflow
+from headway._options import OVERFLOWS, Overflow
 from headway._record import Record
 from headway._sample import Pulled, Sample
 
@@ -59,13 +60,12 @@ class Tally(Record):
 
 def bounds_of(preset: str, queue_depth: int | None, overflow: Overflow | None) -> Bounds:
     """The preset's bounds where none were given."""
-    if preset not in PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(map(repr, PRESETS))}, got {preset!r}")
-    filled = PRESETS[preset]
-    depth = filled.queue_depth if queue_depth is None else queue_depth
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise ValueError(f"queue_depth: expected a whole number of at least 1, got {depth!r}")
-    return Bounds(depth, filled.overflow if overflow is None else overflow)
+    one_of("preset", preset, PRESETS)
+    depth, policy = PRESETS[preset]
+    if overflow is not None:
+        one_of("overflow", overflow, OVERFLOWS)
+        policy = overflow
+    return Bounds(at_least_one("queue_depth", queue_depth) or depth, policy)
 
 
 class Run:
@@ -149,6 +149,8 @@ class Run:
     ) -> int:
         if self._closed:
             raise SessionClosed("the run's input is closed")
+        if room is not None:
+            room = seconds("timeout", room)
         sample = Sample(
             None, next(self._frame_ids), stream_id, pts_ns, {} if attributes is None else attributes
         )

@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from headway import _core
-from headway._arguments import at_least_one, isolation_of, one_of, options_of
+from headway._arguments import check_objects, check_words, isolation_of, options_of
 from headway._batching import Batching
 from headway._binding import OrtValueCalls
+from headway._checks import at_least_one, known, seconds
 from headway._conventions import Conventions
 from headway._delivery import await_admission, waiter_of
 from headway._engines.words import Asked, Loaded, Wanted
@@ -138,15 +139,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         disabled_optimizers: Iterable[str] | None = None,
         read_config_from_model: bool | None = None,
     ) -> None:
-        one_of("hint", hint, ("latency", "throughput"))
-        one_of("overflow", overflow, ("block", "raise", "drop_oldest", "drop_newest"))
-        if on_missing_provider is not None:
-            one_of("on_missing_provider", on_missing_provider, ("raise", "warn"))
-        if on_drop is not None and not callable(on_drop):
-            raise TypeError(f"on_drop: expected a callable, got {type(on_drop).__name__}")
-        if batching is not None and not isinstance(batching, Batching):
-            raise TypeError(f"batching: expected headway.Batching, got {type(batching).__name__}")
-        one_of("isolation", isolation, ("thread", "process"))
+        check_words(hint, overflow, isolation, on_missing_provider)
+        check_objects(on_drop, batching, engine_options)
         own = dict(engine_options or {})
         apart = isolation_of(isolation, retries, own)
         options = options_of(sess_options)
@@ -173,6 +167,7 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         )
         queue_depth = at_least_one("queue_depth", queue_depth)
         delivery_depth = at_least_one("delivery_depth", delivery_depth)
+        timeout, submit_timeout = seconds("timeout", timeout), seconds("submit_timeout", submit_timeout)
         asked = Asked(source, options, lanes, wanted, inputs, outputs, own, workers is not None, hint)
         loaded = load(asked, apart)
         lanes = loaded.plan or lanes
@@ -248,6 +243,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         Raises:
             What ``run`` raises. ``concurrent.futures.CancelledError`` when somebody else cancelled the request.
         """
+        if call:
+            known(InferenceSession.arun, call)
         if out is not None:
             call["_out"] = out
         if call:
@@ -274,6 +271,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
             out: Arrays for the outputs, as for ``submit``.
             **call: ``timeout`` in seconds, ``priority``, ``stream``, ``run_options``.
         """
+        if call:
+            known(InferenceSession.asubmit, call)
         if out is not None:
             call["_out"] = out
         return await await_admission(self._line_up(input_feed, output_names, bounded=True, **call))
@@ -284,6 +283,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
         self, input_feed: Any, output_names: Sequence[str] | None = None, **call: Any
     ) -> InferenceFuture | Refused:
         """Like ``submit``, never waiting: a falsy ``Refused`` when there is no room."""
+        if call:
+            known(InferenceSession.try_submit, call, ("out",))
         try:
             return self.submit(input_feed, output_names, block=False, **call)
         except QueueFull as full:

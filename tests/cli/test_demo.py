@@ -47,6 +47,15 @@ def test_names_the_photographs_and_races(headway_cli: Headway, cache: Path) -> N
     assert max(len(line) for line in result.out.splitlines()) <= 80
 
 
+def test_a_narrow_terminal_cuts_no_number(
+    headway_cli: Headway, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    result = headway_cli("demo", "--frames", 1)
+    assert len(re.findall(r"^ (?:onnxruntime loop|headway \w+) .*? [\d.]+x", result.out, re.MULTILINE)) == 6
+    assert "…" not in result.out
+
+
 def test_builds_once_and_leaves_one_file(headway_cli: Headway, cache: Path) -> None:
     first = headway_cli("demo", "--no-table")
     assert "building EfficientNet-Lite0" in first.err

@@ -276,8 +276,16 @@ def test_asyncio_timeout(fake: Make) -> None:
     session, engine = fake()
 
     async def main() -> None:
-        async with asyncio.timeout(0.01):
+        async with asyncio.timeout(None) as limit:
+
+            async def end_it() -> None:
+                # Not before it runs: what is cancelled while it waits never comes to the engine.
+                await asyncio.to_thread(engine.wait_running, 1)
+                limit.reschedule(asyncio.get_running_loop().time())
+
+            ending = asyncio.create_task(end_it())
             await session.arun(None, X)
+        await ending
 
     with pytest.raises(TimeoutError):
         asyncio.run(main())

@@ -71,6 +71,8 @@ def test_long_model_is_terminated(loop: bytes) -> None:
         until(lambda: session.stats().running, "the first")
         assert isinstance(futures[1].exception(), headway.DeadlineExceeded)
         assert futures[0].cancel()
+        # Until the engine has obeyed there is no lane for the next to be running on.
+        until(lambda: session.stats().lanes[0].state == "idle", "the lane to come back")
         with pytest.raises(headway.DeadlineExceeded) as caught:
             session.run(None, LONG, timeout=0.05)
         assert caught.value.running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import headway
@@ -31,6 +32,9 @@ def test_defaults_are_the_originals() -> None:
         ("[0 1]", (0, 1), 2),
         (2, (2,), 1),
         ((0, 0, 1), (0, 0, 1), 2),
+        (np.arange(2), (0, 1), 2),
+        (list(np.arange(2)), (0, 1), 2),
+        (np.int64(1), (1,), 1),
     ],
 )
 def test_schedules(given: Any, cores: tuple[int, ...], lanes: int) -> None:
@@ -46,6 +50,10 @@ def test_schedules(given: Any, cores: tuple[int, ...], lanes: int) -> None:
         {"schedule": [-1]},
         {"schedule": "a"},
         {"schedule": [True]},
+        {"schedule": "²"},
+        {"schedule": 1.0},
+        {"max_queue_size": "²"},
+        {"max_queue_size": [3]},
         {"tp_mode": "3"},
         {"max_queue_size": 0},
         {"max_queue_size": "many"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import headway
 from headway import ez_rknn
@@ -149,11 +150,43 @@ def test_a_batch_is_split_into_samples(options: Any) -> None:
         assert session.stats().submitted == before
 
 
+def test_a_number_goes_with_every_sample_of_a_batch() -> None:
+    info = helper.make_tensor_value_info
+    ends = [
+        info("x", TensorProto.FLOAT, [1, 3]),
+        info("s", TensorProto.FLOAT, []),
+        info("y", TensorProto.FLOAT, None),
+    ]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "s"], ["y"])], "add", ends[:2], ends[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    batch = np.arange(6, dtype=np.float32).reshape(2, 3)
+    with session_of(model.SerializeToString()) as session:
+        for number in (2.0, np.array(2, np.float32)):
+            feed = {"x": batch, "s": number}
+            (answer,) = session.run(None, feed, {"ztu_modelrt_dispatch_batch": True})
+            np.testing.assert_array_equal(answer, batch + 2)
+
+
 def test_without_the_run_option_a_batch_is_an_error() -> None:
     batch = np.zeros((5, 3), np.float32)
     for options in ({}, {"ztu_modelrt_dispatch_batch": "off"}, Entry(None), None):
         with session_of() as session, pytest.raises(RuntimeError):
             session.run(None, {"x": batch}, options)
+
+
+@pytest.mark.parametrize("how", [{"reset": True}, {"depth": 2}, {"output_names": ["y"]}])
+def test_a_refused_frame_resets_nothing(how: dict[str, Any]) -> None:
+    with session_of() as session:
+        for number in range(3):
+            session.run_pipeline({"x": X + number}, depth=3)
+        for wrong in ({"x": X.astype(np.int64)}, {"z": X}):
+            with pytest.raises(RuntimeError):
+                session.run_pipeline(wrong, **{"depth": 3, **how})
+        assert session.stats().dropped == {}
+        given = session.run_pipeline({"x": X + 3}, depth=3)
+        assert given is not None
+        rest = [given, *session.drain_pipeline()]
+    assert [float(result[0][0, 0]) for result in rest] == [0, 2, 4, 6]
 
 
 def test_the_pipeline_and_its_end() -> None:

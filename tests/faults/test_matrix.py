@@ -94,16 +94,21 @@ def test_engine_goes_wrong(fault: str, way: str, switching: None, leaks: None) -
 
 @every_way
 def test_engine_hangs(way: str, switching: None, leaks: None) -> None:
-    engine = Engine("hangs")
+    engine, asked = Engine("hangs"), 0
     with engine.session() as session:
-        pending = EVERY[way](session, X, timeout=0.05)
-        outcome = pending.outcome()
-        assert isinstance(outcome, headway.DeadlineExceeded | Told), repr(outcome)
+        # On a busy machine the time may be up before the lane has taken the request: again, with more time.
+        for timeout in (0.05, 0.5, 5.0):
+            asked += 1
+            outcome = EVERY[way](session, X, timeout=timeout).outcome()
+            assert isinstance(outcome, headway.DeadlineExceeded | Told), repr(outcome)
+            stats = assert_conserved(session)
+            if stats.lanes[0].state == "overrun":
+                break
+        assert [lane.state for lane in stats.lanes] == ["overrun"]
         assert engine.inside.wait(PATIENCE)
-        assert [lane.state for lane in session.stats().lanes] == ["overrun"]
         engine.open.set()
     stats = assert_conserved(session)
-    assert stats.expired == 1
+    assert stats.expired == asked
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ def unkind(feed: dict[str, Any]) -> list[Any]:
     return [feed["x"] * 2]
 
 
+def lone(feed: dict[str, Any]) -> list[Any]:
+    """A text that has no bytes."""
+    return [np.array(["\ud800"], object)]
+
+
 def several(feed: dict[str, Any]) -> list[Any]:
     """Sum and difference of two inputs, and a text."""
     return [feed["a"] + feed["b"], feed["a"] - feed["b"], np.array(["text", "größer"])]
@@ -93,6 +98,26 @@ class ScaledLane(headway.Lane):
         if feed["x"][0] < 0:
             os._exit(3)
         return [feed["x"] * np.float32(self.factor)]
+
+
+class Once(headway.Engine):
+    """An engine that only the first process can load; the others raise, or end."""
+
+    name = "once"
+    inputs = (("x", "float32", ["n"]),)
+    outputs = (("y", "float32", ["n"]),)
+
+    def __init__(self, path: str, status: int | None) -> None:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            if status is not None:
+                os._exit(status)
+            raise RuntimeError("there is room for one") from None
+
+    def open_lane(self, number: int) -> headway.Lane:
+        """A lane."""
+        return ScaledLane(1.0)
 
 
 class Names:

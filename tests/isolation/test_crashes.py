@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,16 @@ def assert_answers(session: headway.InferenceSession) -> None:
     assert session.run(None, [GOOD])[0].tolist() == [6.0]
 
 
+def timed(make: Make, **options: Any) -> tuple[headway.InferenceSession, float]:
+    """A session, and within how many seconds a dead process is replaced: one, if the machine is not so busy that the
+    session's own processes took longer than a third of that to start."""
+    start = time.monotonic()
+    session = make(**options)
+    return session, max(1.0, 3 * (time.monotonic() - start))
+
+
 def test_a_segmentation_fault_is_one_requests_error(unkind: Make) -> None:
-    session = unkind()
+    session, soon = timed(unkind)
     [before] = pids(session)
     with pytest.raises(
         headway.LaneCrashed, match=f"process {before} of lane 0 was killed by SIGSEGV"
@@ -47,7 +56,7 @@ def test_a_segmentation_fault_is_one_requests_error(unkind: Make) -> None:
     assert error.engine == "python"
     start = time.monotonic()
     assert_answers(session)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < soon
     health = session.health()
     assert (health.state, health.lanes[0].restarts) == ("ok", 1)
     assert health.last_error is not None
@@ -124,6 +133,28 @@ def test_a_retry_can_succeed(unkind: Make) -> None:
     assert_answers(session)
 
 
+def test_a_file_that_has_become_another_model_is_not_loaded(
+    tmp_path: Path, tiny: bytes, gather: bytes
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny)
+    with headway.InferenceSession(path, isolation="process") as session:
+        path.write_bytes(gather)
+        os.kill(pids(session)[0], signal.SIGKILL)
+        with pytest.raises(headway.LaneCrashed, match="the file has been replaced"):
+            session.run(None, [X])
+        path.write_bytes(tiny)
+        until(lambda: _answers(session))
+        assert_conserved(session)
+
+
+def _answers(session: headway.InferenceSession) -> bool:
+    try:
+        return bool((session.run(None, [X])[0] == 2 * X).all())
+    except headway.LaneCrashed:
+        return False
+
+
 def test_a_death_while_idle_costs_nothing(unkind: Make) -> None:
     session = unkind()
     for _ in range(5):
@@ -136,13 +167,13 @@ def test_a_death_while_idle_costs_nothing(unkind: Make) -> None:
 
 
 def test_a_hang_ends_with_its_deadline(unkind: Make) -> None:
-    session = unkind()
+    session, soon = timed(unkind)
     [before] = pids(session)
     start = time.monotonic()
     with pytest.raises(headway.DeadlineExceeded):
         session.run(None, ask(calls.HANG), timeout=0.2)
     assert_answers(session)
-    assert time.monotonic() - start < 1.2
+    assert time.monotonic() - start < 0.2 + soon
     until(lambda: gone(before))
     assert session.health().last_error is None
 
@@ -216,7 +247,7 @@ def test_processes_that_only_crash_are_held_back(unkind: Make) -> None:
 
 def test_kills_under_load(unkind: Make) -> None:
     """Nothing is lost but the requests that the killed processes ran, and service is back within a second."""
-    session = unkind(workers=2)
+    session, soon = timed(unkind, workers=2)
     crashes: list[headway.LaneCrashed] = []
     answered = [0, 0, 0]
     stop = threading.Event()
@@ -244,7 +275,7 @@ def test_kills_under_load(unkind: Make) -> None:
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
         until(lambda pid=pid: gone(pid) and pid not in pids(session) and serving(session))  # type: ignore[misc]
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < soon
         assert sum(answered) > before
     stop.set()
     for thread in threads:

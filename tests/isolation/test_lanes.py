@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -195,6 +196,28 @@ def test_an_exception_is_told_with_its_traceback(unkind: Make) -> None:
     assert 'raise KeyError("no")' in raised.value.__notes__[0]
     assert session.run(None, [floats(1.0)])[0].tolist() == [2.0]
     assert session.health().lanes[0].restarts == 0
+
+
+def test_a_feed_that_the_process_cannot_make_is_one_requests_error(
+    unkind: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ml_dtypes.py").write_text("raise ImportError('hidden')")
+    monkeypatch.syspath_prepend(tmp_path)
+    session = unkind()
+    for _ in range(7):
+        with pytest.raises(headway.EngineError, match="ml_dtypes") as raised:
+            session.run(None, [np.ones(2, ml_dtypes.bfloat16)])
+        assert not isinstance(raised.value, headway.LaneCrashed)
+    assert session.run(None, [floats(1.0)])[0].tolist() == [2.0]
+    assert session.health().lanes[0].restarts == 0
+
+
+def test_an_answer_that_has_no_bytes_is_refused() -> None:
+    with (
+        headway.InferenceSession(calls.lone, inputs=["x"], isolation="process") as session,
+        pytest.raises(headway.EngineError, match="an output that cannot be given: element 0 is not UTF-8"),
+    ):
+        session.run(None, [X])
 
 
 def test_an_answer_that_is_no_array_is_refused() -> None:

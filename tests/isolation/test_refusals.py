@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,12 @@ def test_a_callable_without_names() -> None:
         headway.InferenceSession(calls.double, isolation="process")
 
 
+def test_a_program_that_brings_its_own_interpreter(tiny: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(headway.LoadError, match=r"sys\.executable is this program"):
+        headway.InferenceSession(tiny, isolation="process")
+
+
 def test_options_of_this_process_only(tiny: bytes) -> None:
     options = headway.SessionOptions()
     options.add_initializer("w", headway.OrtValue.ortvalue_from_numpy(X))
@@ -105,6 +112,19 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
         headway.InferenceSession(built.tiny(), isolation="process", engine_options={"x": 1})
     with pytest.raises(headway.LoadError, match="memory_limit=1: a process takes"):
         headway.InferenceSession(built.tiny(), isolation="process", engine_options={"memory_limit": 1})
+    assert children() == before
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(None, "there is room for one"), (3, "ended with exit status 3 while it loaded")]
+)
+def test_a_model_that_one_process_can_load_and_another_cannot(
+    status: int | None, text: str, tmp_path: Path
+) -> None:
+    before = children()
+    options = {"path": str(tmp_path / "taken"), "status": status}
+    with pytest.raises(headway.LoadError, match=text):
+        headway.InferenceSession(calls.Once, isolation="process", workers=2, engine_options=options)
     assert children() == before
 
 

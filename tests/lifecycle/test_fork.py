@@ -291,6 +291,65 @@ print("fine")
     assert script(body, timeout=50) == (0, "fine\n", "")
 
 
+# Hooks run last registered first: this one runs after headway's, and gives the GIL away as any hook in Python may.
+HOOK = """
+import os, time
+turns = []
+def give_way():
+    for turn in turns:
+        turn()
+os.register_at_fork(before=give_way)
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["get_thread_budget()", "set_thread_budget(2)", "set_default_logger_severity(2)", "_core.engine_log()"],
+)
+def test_another_thread_asks_for_a_lock_of_the_process_that_forks(call: str, script: Script) -> None:
+    body = (
+        CHILD
+        + f"""
+asking = threading.Event()
+def ask():
+    asking.wait()
+    headway.{call}
+thread = spawn(ask)
+def turn():
+    asking.set()
+    # It has the GIL in turns, and comes to the lock.
+    for _ in range(20):
+        time.sleep(0.001)
+turns.append(turn)
+in_child(lambda: headway.InferenceSession(load("tiny")).close())
+thread.join()
+print("fine")
+"""
+    )
+    assert script(body, before=HOOK) == (0, "fine\n", "")
+
+
+def test_two_threads_fork_at_once(script: Script) -> None:
+    body = (
+        CHILD
+        + """
+both = threading.Barrier(2)
+def body():
+    headway.InferenceSession(load("tiny")).close()
+def fork():
+    both.wait()
+    for _ in range(3):
+        in_child(body)
+turns.append(lambda: time.sleep(0.001))
+threads = [spawn(fork) for _ in range(2)]
+for thread in threads:
+    thread.join()
+print("fine")
+"""
+    )
+    assert script(body, before=HOOK) == (0, "fine\n", "")
+
+
 def test_two_threads_fork_while_others_use_the_processes_locks(script: Script) -> None:
     # The thread that forks holds them. Who waits for one must not keep it from forking: with a GIL by holding that,
     # without one by never stopping.

@@ -88,6 +88,16 @@ def test_reset_with_a_new_depth(fake: Make) -> None:
     pipe.close()
 
 
+def test_a_larger_depth_lets_more_be_in_flight(fake: Make) -> None:
+    session, engine = fake(queue_depth=4)
+    pipe = session.pipeline(depth=1)
+    pipe.reset(depth=4)
+    # Held: the push would wait for its own oldest for ever.
+    assert [pipe.push(X + number) for number in range(4)] == [None] * 4
+    engine.open()
+    assert [float(frame.outputs[0][0, 0]) for frame in pipe] == [0, 1, 2, 3]
+
+
 def test_reset_keeps_what_had_ended(fake: Make) -> None:
     session, _ = fake(held=False)
     pipe = session.pipeline()

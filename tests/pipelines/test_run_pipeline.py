@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,80 @@ def test_a_reset_ends_what_was_pending_as_dropped(how: str, fake: Make) -> None:
     assert list(session.drain_pipeline()) == [[pytest.approx(X + 9)]]
     stats = assert_conserved(session)
     assert (stats.submitted, stats.done) == (4, 1)
+
+
+#: What a frame that replaces the others may be refused for, and what is changed with it.
+REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception]]] = {
+    "dtype": (X.astype(np.int64), {}, headway.InputError),
+    "name": ({"z": X}, {}, headway.InputError),
+    "timeout": (X, {"timeout": "1"}, TypeError),
+    "stream": (X, {"stream": 1.5}, TypeError),
+    "output name": (X, {"output_names": ["z"]}, headway.InputError),
+    "depth": (X, {"depth": 0}, ValueError),
+}
+
+
+@pytest.mark.parametrize("how", [{"reset": True}, {"depth": 2}, {"output_names": ["y"]}])
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_refused_frame_resets_nothing(why: str, how: dict[str, Any], fake: Make) -> None:
+    session, engine = fake()
+    for number in range(3):
+        session.run_pipeline(X + number, depth=3)
+    feed, given, kind = REFUSED[why]
+    with pytest.raises(kind):
+        session.run_pipeline(feed, **{"depth": 3, **how, **given})
+    # Python itself refuses what is no number, before the session knows of the call.
+    assert (session.stats().dropped, session.stats().rejected) == ({}, int(why not in ("depth", "timeout")))
+    engine.open()
+    assert session.run_pipeline(X + 3, depth=3) == [pytest.approx(X)]
+    assert [float(result[0][0, 0]) for result in session.drain_pipeline()] == [1, 2, 3]
+    assert_conserved(session)
+
+
+def test_a_frame_without_room_resets_nothing(fake: Make) -> None:
+    session, engine = fake(queue_depth=2, overflow="raise")
+    session.run_pipeline(X, depth=2)
+    engine.wait_running(1)
+    others = [session.submit(X + 10), session.submit(X + 11)]
+    with pytest.raises(headway.QueueFull, match="2 waiting"):
+        session.run_pipeline(X + 1, depth=2, reset=True)
+    assert (session.stats().dropped, session.stats().rejected) == ({}, 1)
+    engine.open()
+    assert [float(future.result()[0][0, 0]) for future in others] == [10, 11]
+    assert [float(result[0][0, 0]) for result in session.drain_pipeline()] == [0]
+
+
+def test_the_room_of_those_that_end_is_the_new_frames(fake: Make) -> None:
+    session, engine = fake(queue_depth=2, overflow="raise")
+    session.run_pipeline(X, depth=2)
+    engine.wait_running(1)
+    session.run_pipeline(X + 1, depth=2)
+    other = session.submit(X + 10)
+    with pytest.raises(headway.QueueFull):
+        session.submit(X)
+    assert session.run_pipeline(X + 9, depth=2, reset=True) is None
+    assert (session.stats().dropped, session.stats().rejected) == ({"pipeline_reset": 2}, 1)
+    engine.open()
+    assert float(other.result()[0][0, 0]) == 10
+    assert [float(result[0][0, 0]) for result in session.drain_pipeline()] == [9]
+    assert_conserved(session)
+
+
+def test_a_first_frame_that_is_refused_begins_nothing(fake: Make) -> None:
+    session, _ = fake(held=False)
+    with pytest.raises(headway.InputError):
+        session.run_pipeline({"z": X}, depth=1)
+    assert session.run_pipeline(X, depth=1) is None
+    assert session.run_pipeline(X, depth=1) is not None
+
+
+def test_a_closed_session_keeps_what_came_of_its_frames(fake: Make) -> None:
+    session, _ = fake(held=False)
+    session.run_pipeline(X, depth=1)
+    session.close()
+    with pytest.raises(headway.SessionClosed):
+        session.run_pipeline(X, depth=1, reset=True)
+    assert list(session.drain_pipeline()) == [[pytest.approx(X)]]
 
 
 def test_on_drop_is_told_of_a_reset(fake: Make) -> None:

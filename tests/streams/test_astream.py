@@ -254,7 +254,7 @@ def test_not_iterable(fake: Make) -> None:
     session, _ = fake()
 
     async def main() -> None:
-        with pytest.raises(TypeError, match="not iterable"):
+        with pytest.raises(TypeError, match="expected an iterable of feeds, got int"):
             await anext(session.astream(7))
 
     asyncio.run(main())

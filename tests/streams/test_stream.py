@@ -5,8 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import operator
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import pytest
 import headway
 
 from ..conftest import Make
-from ..support import PATIENCE, X, assert_conserved, until
+from ..support import X, assert_conserved, until
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -76,16 +78,17 @@ def test_look_ahead_is_bounded(depth: int, fake: Make) -> None:
 
 def test_a_slow_source_is_read_one_feed_ahead(fake: Make) -> None:
     session, _ = fake(held=False)
-    done = session.stats
     source = Source(20)
 
     def slow() -> Iterator[Any]:
         for feed in source:
             yield feed
-            # It takes longer than the model: what was given has ended before the next is read.
-            until(lambda: done().done == source.read, "the feed's end")
+            # It takes longer than the model: what was given has ended before the next is read. The counters say so
+            # before the stream can see it.
+            until(lambda: all(future.done() for future in stream._window), "the feed's end")
 
-    for place, result in enumerate(session.stream(slow(), depth=8)):
+    stream: Any = session.stream(slow(), depth=8)
+    for place, result in enumerate(stream):
         assert numbers([result]) == [place]
         assert source.read <= place + 2
 
@@ -129,8 +132,16 @@ def test_the_first_error_ends_it_and_cancels_the_rest(fake: Make) -> None:
     session, engine = fake(queue_depth=16)
     engine.fail_nth(1, "told to fail")
     stream = session.stream(Source(100), depth=6)
-    engine.release(2)
+
+    def release() -> None:
+        # Not before: what has ended already is given before more is read.
+        until(lambda: session.stats().submitted == 6, "the look-ahead is full")
+        engine.release(2)
+
+    thread = threading.Thread(target=release)
+    thread.start()
     assert numbers([next(stream)]) == [0]
+    thread.join()
     with pytest.raises(headway.EngineError, match="told to fail"):
         next(stream)
     assert list(stream) == []
@@ -207,26 +218,31 @@ def test_a_source_that_is_interrupted_ends_it_at_once(error: type[BaseException]
     assert assert_conserved(session).cancelled == 1
 
 
+def signal_it(number: int, ordered: bool) -> threading.Thread:
+    """Sends the signal to the main thread as soon as that waits in a stream. Between a submission and its place in the
+    stream, what the signal's handler raises would leave a request that nobody cancels."""
+    main = threading.main_thread().ident or 0
+
+    def waits() -> bool:
+        frame: FrameType | None = sys._current_frames()[main]
+        while frame is not None and frame.f_code.co_name != ("_ending" if ordered else "_take"):
+            frame = frame.f_back
+        return frame is not None
+
+    def send() -> None:
+        until(waits, "the main thread waits")
+        signal.pthread_kill(main, number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
 def test_interrupted_while_it_waits(fake: Make) -> None:
     session, engine = fake()
-
-    class Watched(Source):
-        def __next__(self) -> Any:
-            if self.read == 4:
-                # Everything is submitted, and the stream has it: what an interrupt meets on its way there is lost.
-                read.set()
-            return super().__next__()
-
-    def interrupt() -> None:
-        engine.wait_running(1)
-        read.wait(PATIENCE)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
     for ordered in (True, False):
-        read = threading.Event()
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        stream = session.stream(Watched(4), ordered=ordered)
+        thread = signal_it(signal.SIGINT, ordered)
+        stream = session.stream(Source(4), ordered=ordered)
         with pytest.raises(KeyboardInterrupt):
             next(stream)
         thread.join()
@@ -249,12 +265,12 @@ def test_what_a_signals_handler_raises_is_no_items_error(ordered: bool, fake: Ma
         raise Alarm
 
     before = signal.signal(signal.SIGALRM, raising)
-    # By then the thread waits for the first result, which never comes.
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    thread = signal_it(signal.SIGALRM, ordered)
     try:
         with pytest.raises(Alarm):
             next(session.stream(Source(4), ordered=ordered, on_error="yield"))
     finally:
+        thread.join()
         signal.signal(signal.SIGALRM, before)
     until(lambda: session.stats().running == 0, "the lane is free")
     assert assert_conserved(session).done == 0

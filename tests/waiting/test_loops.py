@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,6 +33,46 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,
     "no add_reader": NoReaders,
 }
+
+
+class Bare(asyncio.Future[Any]):
+    """A future that keeps its callbacks to itself, as one of another implementation may."""
+
+    @property
+    def _callbacks(self) -> Any:
+        raise AttributeError("_callbacks")
+
+
+class Functions(asyncio.Future[Any]):
+    """One whose callbacks are kept without their contexts."""
+
+    @property
+    def _callbacks(self) -> Any:
+        return [call for call, _ in super()._callbacks or ()]  # type: ignore[attr-defined]
+
+
+class Swapped(asyncio.Future[Any]):
+    """One whose pairs are the other way round."""
+
+    @property
+    def _callbacks(self) -> Any:
+        return [(context, call) for call, context in super()._callbacks or ()]  # type: ignore[attr-defined]
+
+
+class Wrapped(asyncio.Future[Any]):
+    """One that shows its callbacks in a form in which they cannot be removed."""
+
+    @property
+    def _callbacks(self) -> Any:
+        return [(partial(call), context) for call, context in super()._callbacks or ()]  # type: ignore[attr-defined]
+
+
+def with_futures(kind: type[asyncio.Future[Any]]) -> Callable[[], asyncio.AbstractEventLoop]:
+    class Loop(asyncio.SelectorEventLoop):
+        def create_future(self) -> asyncio.Future[Any]:
+            return kind(loop=self)
+
+    return Loop
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -66,6 +107,13 @@ def test_every_convention(name: str, fake: Make) -> None:
     session.close()
     stats = assert_conserved(session)
     assert (stats.done, stats.cancelled) == (52, 0)
+
+
+@pytest.mark.parametrize("kind", [Bare, Functions, Swapped, Wrapped])
+def test_futures_that_are_not_as_asyncios_own(kind: type[asyncio.Future[Any]], fake: Make) -> None:
+    session, _ = fake(held=False, queue_depth=32)
+    with asyncio.Runner(loop_factory=with_futures(kind)) as runner:
+        runner.run(asyncio.wait_for(everything(session), PATIENCE))
 
 
 def test_several_kinds_of_loops_at_once(fake: Make) -> None:

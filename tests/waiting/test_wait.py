@@ -190,7 +190,7 @@ def test_interrupted(fake: Make) -> None:
         signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012: it may come as soon as the thread has started
+    with pytest.raises(KeyboardInterrupt):  # It may come as soon as the thread has started.
         thread.start()
         headway.wait([future])
     thread.join()
@@ -214,8 +214,9 @@ def test_one_wake_up_of_the_loop_for_a_batch(fake: Make) -> None:
         assert bell is not None
         answer = bell.bell.answer
         engine.open()
-        # The loop is held up until all of them have ended.
-        until(lambda: all(future.done() for future in futures), "the end of all")
+        # The loop is held up until all of them have ended, and the worker that rings after each ending has left.
+        session.close()
+        assert all(future.done() for future in futures)
         rung = answer()
         assert len(rung) == 50
         for number in rung:

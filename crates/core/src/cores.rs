@@ -94,6 +94,12 @@ mod place {
             self.running.store(false, Ordering::Relaxed);
         }
 
+        /// As if it had just seen that it was steered, and did not have its own back yet.
+        #[cfg(test)]
+        pub(crate) fn is_entering(&self) {
+            assert!(self.steered.swap(false, Ordering::Acquire));
+        }
+
         /// As if it ran on the core where the other ran last.
         #[cfg(test)]
         pub(crate) fn runs_beside(&self, other: &Spot) {
@@ -122,7 +128,8 @@ mod place {
         }
         let Ok(mut home) = spot.home.lock() else { return };
         let Some(thread) = Pid::from_raw(spot.thread.load(Ordering::Relaxed)) else { return };
-        let Ok(allowed) = sched_getaffinity(Some(thread)) else { return };
+        // A worker that is about to take its own back has not yet: what it may go to now is what it was steered to.
+        let Some(allowed) = (*home).or_else(|| sched_getaffinity(Some(thread)).ok()) else { return };
         let free = others().fold(allowed, without);
         let better = without(free, current());
         let goal = if better.count() > 0 { better } else { free };
@@ -187,6 +194,11 @@ mod tests {
             // With one core there is nowhere to go.
             assert_eq!(steered.is_set(core), home.count() == 1);
             assert!((0..CpuSet::MAX_CPU).all(|core| home.is_set(core) || !steered.is_set(core)));
+            if home.count() > 1 {
+                worker.is_entering();
+                spots[1].runs_beside(&spots[0]);
+                steer(&spots, 0);
+            }
             spots[1].exit();
             to_worker.send(()).expect("it waits");
             at_test.recv().expect("it ran again");

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use crate::bell::Bell;
 use crate::error::{DropReason, Error};
 use crate::metrics::Counters;
+use crate::request::Request;
 use crate::runtime::Shared;
 use crate::slot::SlotRef;
-use crate::state::{Effects, FlowConfig, Output, Pulled};
+use crate::state::{Effects, FlowConfig, Manner, Output, Pulled};
 use crate::sync::{Arc, lock, wait};
 
 impl Shared {
@@ -106,5 +107,24 @@ impl Shared {
     /// Ends one request as dropped. False when it had ended.
     pub fn drop_request(self: &Arc<Self>, slot: &SlotRef, reason: DropReason) -> bool {
         self.act(|state, now, fx| state.drop_request(slot, reason, now, fx))
+    }
+
+    /// Hands a request in, in the place of others, which end as dropped: both or neither.
+    ///
+    /// # Errors
+    /// As for `submit`; the others then go on.
+    pub fn replace(
+        self: &Arc<Self>,
+        old: &[SlotRef],
+        reason: DropReason,
+        mut request: Request,
+        manner: Manner,
+    ) -> Result<SlotRef, Error> {
+        self.act(|state, now, fx| state.replace(old, reason, &mut request, manner, now, fx))
+    }
+
+    /// True when a caller that is willing to may wait for room in a flow: its policy is not to refuse.
+    pub fn lets_wait(self: &Arc<Self>, flow: usize) -> bool {
+        self.act(|state, _, _| state.lets_wait(flow))
     }
 }

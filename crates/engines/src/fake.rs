@@ -195,6 +195,16 @@ impl FakeHandle {
         self.wait(|state| state.counts.finished >= count);
     }
 
+    /// The same, for at most `patience`. False when the time was up first.
+    pub fn is_running_within(&self, count: usize, patience: Duration) -> bool {
+        self.wait_for(patience, |state| state.running >= count)
+    }
+
+    /// [`FakeHandle::wait_finished`] for at most `patience`. False when the time was up first.
+    pub fn is_finished_within(&self, count: u64, patience: Duration) -> bool {
+        self.wait_for(patience, |state| state.counts.finished >= count)
+    }
+
     /// Requests inside lanes at this moment.
     pub fn running(&self) -> usize {
         self.state().running
@@ -218,6 +228,12 @@ impl FakeHandle {
         let state = self.state();
         let waited = self.changed.wait_while(state, |state| !until(state));
         drop(waited.unwrap_or_else(|poisoned| poisoned.into_inner()));
+    }
+
+    fn wait_for(&self, patience: Duration, until: impl Fn(&State) -> bool) -> bool {
+        let state = self.state();
+        let waited = self.changed.wait_timeout_while(state, patience, |state| !until(state));
+        !waited.unwrap_or_else(|poisoned| poisoned.into_inner()).1.timed_out()
     }
 
     /// Waits at the gate. False when the flag ended the request there.

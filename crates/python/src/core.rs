@@ -78,6 +78,8 @@ impl Core {
         settings: Settings,
         run_options: Option<RunOptionsReader>,
     ) -> Result<Arc<Self>, Error> {
+        // Before anything has a deadline: without the thread it would never pass.
+        timer::start()?;
         let threads = match kind {
             Kind::Native(_) => Some(Threads::start(&shared)?),
             Kind::Python(_) => None,

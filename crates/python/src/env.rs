@@ -1,7 +1,8 @@
 //! Calls on the engine's library and environment, of which each process has one.
 //!
-//! Their locks are waited for detached only: the thread that forks holds them (`life::forking`), and a fork without a GIL
-//! first waits until every attached thread has stopped.
+//! Their locks are waited for detached only, however short it is: a thread that forks holds them (`life::forking`) while
+//! other hooks of the fork run in Python, each of which may give the GIL away; and a fork without a GIL first waits until
+//! every attached thread has stopped.
 
 use std::path::PathBuf;
 

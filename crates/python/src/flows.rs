@@ -16,6 +16,7 @@ use crate::core::Core;
 use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::{self, away};
 use crate::outputs::{self, Form};
+use crate::room::Instead;
 use crate::submit::{Call, CallOptions, Deadline};
 use crate::{future, wait};
 
@@ -66,13 +67,15 @@ impl Flow {
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options: None };
         let request = core.request(&Call::arrays(input_feed, output_names), core.how(), &options)?;
-        let block = block && !wait::in_event_loop(py);
+        let looped = block && wait::in_event_loop(py);
+        let block = block && !looped;
         let tag = Box::new(PyOwner::new(sample));
         let mut manner = Manner { flow: self.number, ..core.manner(block, true, Some(tag)) };
         if let Some(limit) = room {
             manner.room_until = Some(core.shared.now() + Deadline::seconds(limit)?);
         }
-        let slot = core.enqueue(py, request, manner, true)?;
+        let full = |error| Instead::PUSH.of(py, core, self.number, looped, error);
+        let slot = core.enqueue(py, request, manner, true).map_err(full)?;
         Ok((slot.ticket_given().unwrap_or(0), !slot.was_dropped()))
     }
 

@@ -8,6 +8,7 @@
 //! No native worker ever enters Python: everything here runs on threads that Python made.
 
 mod array;
+mod asked;
 mod batching;
 mod bell;
 mod binding;
@@ -44,6 +45,7 @@ mod placement;
 mod prepared;
 mod profiler;
 mod pyfeed;
+mod room;
 mod run;
 #[cfg(target_os = "linux")]
 mod served;
@@ -67,6 +69,8 @@ mod _core {
         crate::once::fill_foreign_cells(module.py())
     }
 
+    #[pymodule_export]
+    use crate::asked::check_call;
     #[pymodule_export]
     use crate::bell::Bell;
     #[pymodule_export]
@@ -106,6 +110,8 @@ mod _core {
     use crate::profiler::{Profiler, set_dynamic_options};
     #[pymodule_export]
     use crate::pyfeed::Lane;
+    #[pymodule_export]
+    use crate::room::line_up_instead;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use crate::served::ServedLane;

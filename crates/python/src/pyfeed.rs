@@ -107,7 +107,7 @@ fn free<'py>(py: Python<'py>, feed: &Bound<'py, PyAny>, how: How) -> Result<Boun
 }
 
 /// The names of the wanted outputs; `None` for all.
-fn wanted<'py>(
+pub(crate) fn wanted<'py>(
     core: &Core,
     py: Python<'py>,
     known: &PyNames,

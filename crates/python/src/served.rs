@@ -97,17 +97,19 @@ impl ServedLane {
     }
 
     /// Waits for work: the `(feed, output names)` of each request, or None when the session has closed. The arrays lie
-    /// in the memory that the session wrote them to.
+    /// in the memory that the session wrote them to. In the place of a feed that cannot be made stands what was raised:
+    /// it is that request's error, and no reason to end the process.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Vec<Fed<'py>>>> {
         let _inside = inside(py);
         drain_graveyard(py);
         let jobs = away(py, || locked(&self.mailbox).as_mut().and_then(Mailbox::take));
         let names = locked(&self.names);
         let Some(jobs) = jobs else { return Ok(None) };
-        jobs.into_iter().map(|job| fed(py, job, &names)).collect::<PyResult<_>>().map(Some)
+        Ok(Some(jobs.into_iter().map(|job| fed(py, job, &names)).collect()))
     }
 
-    /// Answers the work: for each request `(True, list of arrays)` or `(False, (exception, traceback))`.
+    /// Answers the work: for each request `(True, list of arrays)` or `(False, (exception, traceback))`, without a
+    /// traceback where the exception came in the place of a feed.
     fn complete(&self, py: Python<'_>, results: Bound<'_, PyList>) -> PyResult<()> {
         let _inside = inside(py);
         let read: Vec<_> =
@@ -122,24 +124,31 @@ impl ServedLane {
 }
 
 /// What a Python engine is called with, and the names of the outputs that are wanted.
-type Fed<'py> = (Bound<'py, PyDict>, Option<Vec<String>>);
+type Fed<'py> = (Bound<'py, PyAny>, Option<Vec<String>>);
 
-fn fed<'py>(py: Python<'py>, job: Job, names: &(Vec<String>, Vec<String>)) -> PyResult<Fed<'py>> {
-    let feed = PyDict::new(py);
-    if let Inputs::Feeds(values) = job.inputs {
-        for (name, value) in names.0.iter().zip(values) {
-            if !matches!(value, Value::None) {
-                feed.set_item(name, array::to_python(py, value).map_err(plain)?)?;
-            }
-        }
-    }
+fn fed<'py>(py: Python<'py>, job: Job, names: &(Vec<String>, Vec<String>)) -> Fed<'py> {
+    let feed = match job.inputs {
+        Inputs::Feeds(values) => feed(py, &names.0, values),
+        Inputs::Binding(_) => Ok(PyDict::new(py)),
+    };
+    let feed = feed.map_or_else(|error| error.into_value(py).into_bound(py).into_any(), Bound::into_any);
     let wanted = match job.wanted {
         Wanted::All => None,
         Wanted::Some(indices) => {
             Some(indices.iter().filter_map(|&at| names.1.get(at as usize).cloned()).collect())
         }
     };
-    Ok((feed, wanted))
+    (feed, wanted)
+}
+
+fn feed<'py>(py: Python<'py>, names: &[String], values: Values) -> PyResult<Bound<'py, PyDict>> {
+    let feed = PyDict::new(py);
+    for (name, value) in names.iter().zip(values) {
+        if !matches!(value, Value::None) {
+            feed.set_item(name, array::to_python(py, value).map_err(plain)?)?;
+        }
+    }
+    Ok(feed)
 }
 
 fn plain(error: DoorError) -> PyErr {
@@ -153,6 +162,9 @@ fn result(given: &Bound<'_, PyAny>, engine: &str) -> PyResult<Result<Values, Err
     let (good, what): (bool, Bound<'_, PyAny>) = given.extract()?;
     if !good {
         let (exception, traceback): (Bound<'_, PyAny>, String) = what.extract()?;
+        if traceback.is_empty() {
+            return Ok(Err(Error::new(ErrorKind::Engine, exception.str()?.to_string())));
+        }
         let error = pyfeed::engine_error(given.py(), engine, exception.unbind());
         return Ok(Err(error.with_payload(Arc::new(RemoteTraceback(traceback)))));
     }
@@ -161,7 +173,9 @@ fn result(given: &Bound<'_, PyAny>, engine: &str) -> PyResult<Result<Values, Err
         match array::of_array(&array?) {
             Ok((tensor, _)) => values.push(Value::Tensor(tensor)),
             Err(DoorError::Core(error) | DoorError::Misuse(error)) => {
-                return Ok(Err(Error { kind: ErrorKind::Engine, ..error }));
+                let what = error.message.strip_prefix("input 'numpy_obj': ").unwrap_or(&error.message);
+                let message = format!("an output that cannot be given: {what}");
+                return Ok(Err(Error { kind: ErrorKind::Engine, message, ..error }));
             }
             Err(DoorError::Py(error)) => return Err(error),
         }

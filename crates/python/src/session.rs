@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::array::How;
-use crate::batching;
 use crate::binding::IoBinding;
 use crate::callback::{self, Callback};
 use crate::core::{Core, Settings};
@@ -21,12 +20,11 @@ use crate::future::InferenceFuture;
 use crate::graveyard::{PyOwner, drain_graveyard};
 use crate::life::Inside;
 use crate::model::Model;
-use crate::opening;
 use crate::out::Out;
-use crate::placement;
 use crate::pyfeed::Lane;
+use crate::room::Instead;
 use crate::submit::{Call, CallOptions, Deadline};
-use crate::{describe, errors, life, run, submit, wait};
+use crate::{batching, describe, errors, life, opening, placement, run, submit, wait};
 
 /// The native half of a session.
 #[pyclass(subclass, frozen, weakref, module = "headway._core")]
@@ -90,7 +88,6 @@ impl Session {
     ) -> PyResult<()> {
         let _inside = life::inside(py);
         life::check(timer::generation()).map_err(|error| errors::raise(py, &error, model.name))?;
-        let spin = Deadline::seconds(spin)?;
         if batching.is_some() && model.python.is_some() {
             return Err(PyValueError::new_err("batching: a Python engine does not batch"));
         }
@@ -113,7 +110,7 @@ impl Session {
             tell_drops: on_drop.is_some(),
             max_batch: 1,
             batching: limits.transpose()?,
-            spin,
+            spin: Deadline::seconds(spin)?,
             placement,
             run_timeout,
         };
@@ -216,8 +213,10 @@ impl Session {
             Err(_) => Call::ort_values(input, output_names),
         };
         let request = core.request(&call, How::Hold, &options)?;
-        let block = block && !(waits && wait::in_event_loop(py));
-        let slot = core.enqueue(py, request, core.manner(block, waits, None), waits)?;
+        let looped = block && waits && wait::in_event_loop(py);
+        let manner = core.manner(block && !looped, waits, None);
+        let full = |error| Instead::of_values(&call).of(py, &core, 0, looped, error);
+        let slot = core.enqueue(py, request, manner, waits).map_err(full)?;
         Ok(InferenceFuture::new(Arc::clone(&core), slot, call.form()))
     }
 
@@ -246,7 +245,8 @@ impl Session {
         // What awaits in an event loop never runs a request itself.
         let head_start = !looped && core.shared.can_cancel() && wait::may_execute(py, &core);
         let manner = Manner { head_start, ..core.manner(block && !looped, true, None) };
-        let slot = core.enqueue(py, request, manner, true)?;
+        let full = |error| Instead::SUBMIT.of(py, &core, 0, block && looped, error);
+        let slot = core.enqueue(py, request, manner, true).map_err(full)?;
         let form = call.form();
         Ok(InferenceFuture::new(Arc::clone(&core), slot, form).filling(out.and_then(Out::later)))
     }
@@ -309,9 +309,10 @@ impl Session {
             user_data: PyOwner::new(user_data.unwrap_or_else(|| py.None())),
             none_on_failure: core.settings.none_on_failure,
         };
-        let block = !wait::in_event_loop(py);
-        core.enqueue(py, request, core.manner(block, true, Some(Box::new(tag))), true)?;
-        Ok(())
+        let looped = wait::in_event_loop(py);
+        let full = |error| Instead::RUN_ASYNC.of(py, &core, 0, looped, error);
+        let manner = core.manner(!looped, true, Some(Box::new(tag)));
+        core.enqueue(py, request, manner, true).map_err(full).map(drop)
     }
 
     /// Lets every lane run what is submitted with `any_lane`.

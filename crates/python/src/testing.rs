@@ -10,6 +10,7 @@ use headway_core::runtime::Shared;
 use pyo3::prelude::*;
 
 use crate::life::{away, inside};
+use crate::wait::SIGNAL_TICK;
 
 /// A clock that stands still until it is moved.
 #[pyclass(frozen, module = "headway.testing", name = "ManualClock")]
@@ -55,6 +56,15 @@ impl ManualClock {
     }
 }
 
+/// Waits for as long as it takes. What never comes must not keep Ctrl-C, or a test's time limit, from being seen.
+fn patiently(py: Python<'_>, come: impl Fn() -> bool + Sync) -> PyResult<()> {
+    let _inside = inside(py);
+    while !away(py, &come) {
+        py.check_signals()?;
+    }
+    Ok(())
+}
+
 /// Steers a fake engine from outside.
 #[pyclass(frozen, module = "headway._core")]
 pub(crate) struct FakeControl {
@@ -84,15 +94,13 @@ impl FakeControl {
     }
 
     /// Waits until `n` requests are running.
-    fn wait_running(&self, py: Python<'_>, n: usize) {
-        let _inside = inside(py);
-        away(py, || self.handle.wait_running(n));
+    fn wait_running(&self, py: Python<'_>, n: usize) -> PyResult<()> {
+        patiently(py, || self.handle.is_running_within(n, SIGNAL_TICK))
     }
 
     /// Waits until `n` requests have finished in all.
-    fn wait_finished(&self, py: Python<'_>, n: u64) {
-        let _inside = inside(py);
-        away(py, || self.handle.wait_finished(n));
+    fn wait_finished(&self, py: Python<'_>, n: u64) -> PyResult<()> {
+        patiently(py, || self.handle.is_finished_within(n, SIGNAL_TICK))
     }
 
     /// Every request computes this many seconds.

@@ -16,7 +16,7 @@ use crate::life::away;
 use crate::once::cached;
 
 /// How often a waiting main thread looks for signals.
-const SIGNAL_TICK: Duration = Duration::from_millis(50);
+pub(crate) const SIGNAL_TICK: Duration = Duration::from_millis(50);
 
 /// The same everywhere.
 const SIGINT: i32 = 2;

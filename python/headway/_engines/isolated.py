@@ -46,6 +46,11 @@ def load(asked: Asked, isolation: Isolation) -> Loaded:
         raise LoadError(f'isolation="process" needs Linux (memfd, futex, pidfd); this is {sys.platform}')
     if not sys.executable:
         raise LoadError('isolation="process" starts sys.executable, which this interpreter does not know')
+    if getattr(sys, "frozen", False):
+        # It would start the program again, which would start its lanes ...
+        raise LoadError(
+            f'isolation="process" starts a Python interpreter, and sys.executable is this program: {sys.executable}'
+        )
     model = asked.source.model
     named, facts = _core.load_isolated(
         asked.source.engine,

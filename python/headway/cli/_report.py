@@ -18,6 +18,8 @@ from ._scores import Guess
 from ._via import Outcome
 
 _NAME_WIDTH = 28
+#: No table needs more columns.
+_WIDEST = 1000
 
 
 @dataclass(slots=True)
@@ -86,7 +88,10 @@ class Report:
         console.print(text, soft_wrap=True)
 
     def table(self, table: Table) -> None:
-        """A table on stdout, as wide as it needs to be."""
+        """A table on stdout, as wide as it needs to be: numbers that are cut off would be other numbers."""
+        needed = self._out.measure(table, options=self._out.options.update(width=_WIDEST)).maximum
+        if needed > self._out.width:
+            self._out.width = needed
         self._out.print(table)
 
     def note(self, text: str) -> None:

@@ -33,10 +33,20 @@ def truth(name: str, value: object) -> bool:
     )
 
 
+def _number(value: object) -> int | None:
+    """A whole number, numpy's too, or its digits; None for anything else."""
+    if isinstance(value, str):
+        return int(value) if value.strip().isdecimal() else None
+    # A bool is none; an array of one number would be taken for its number.
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "ndim", None):
+        return None
+    return int(value.__index__())
+
+
 def _whole(name: str, value: object) -> int:
     """A whole number above 0, or its digits."""
-    number = int(value) if isinstance(value, str) and value.strip().isdigit() else value
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+    number = _number(value)
+    if number is None or number < 1:
         raise OptionError(f"provider option {name!r}: expected a whole number above 0, got {value!r}")
     return number
 
@@ -56,20 +66,15 @@ def _zero_copy_layout(name: str, value: object) -> str:
 
 def _schedule(name: str, value: object) -> tuple[int, ...] | None:
     """Cores: a number, ``"0,1,2"``, ``"[0 1]"`` or a sequence; a core that stands twice gets twice the work."""
-    cores: list[Any]
     if value is None:
         return None
-    if isinstance(value, str):
-        cores = value.strip("[]() ").replace(",", " ").split()
-        cores = [int(core) if core.isdigit() else core for core in cores]
-    elif isinstance(value, int):
-        cores = [value]
-    elif isinstance(value, Sequence):
-        cores = list(value)
-    else:
-        cores = []
-    good = all(isinstance(core, int) and not isinstance(core, bool) and core >= 0 for core in cores)
-    if not cores or not good:
+    # Of numpy's numbers and arrays, what they hold.
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(plain, str):
+        plain = plain.strip("[]() ").replace(",", " ").split()
+    given = plain if isinstance(plain, Sequence) else [plain]
+    cores = [number for number in map(_number, given) if number is not None and number >= 0]
+    if not cores or len(cores) < len(given):
         raise OptionError(
             f"provider option {name!r}: expected core numbers, such as [0, 1, 2] or '0,1,2'; got {value!r}"
         )

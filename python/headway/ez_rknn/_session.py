@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import headway
-from headway._batch import batch_size, join, named
+from headway._batch import batch_size, join, length, named
 from headway._load import source_of
 from headway.ez_rknn import _options, _plugins
 from headway.ez_rknn._errors import OptionError, speaks_runtime_error
@@ -125,7 +125,12 @@ class InferenceSession(headway.InferenceSession):
         if size == 0:
             raise OptionError("Batch size must be greater than 0")
         one_by_one = [
-            {name: value[place : place + 1] for name, value in values.items()} for place in range(size)
+            {
+                # What has no axis goes whole into every request.
+                name: value if length(value) is None else value[place : place + 1]
+                for name, value in values.items()
+            }
+            for place in range(size)
         ]
         return join(self.run_parallel(one_by_one, output_names, **call))
 

@@ -61,7 +61,7 @@ impl State {
         Ok(slot)
     }
 
-    fn load(&self, flow: &Flow) -> Load {
+    pub(super) fn load(&self, flow: &Flow) -> Load {
         Load {
             waiting: flow.queue.len(),
             depth: flow.config.queue_depth,
@@ -71,7 +71,7 @@ impl State {
     }
 
     /// Refuses a request before it has a ticket. What it brought is dropped without the lock.
-    fn turn_away(&mut self, manner: Manner, error: Error, fx: &mut Effects) -> Error {
+    pub(super) fn turn_away(&mut self, manner: Manner, error: Error, fx: &mut Effects) -> Error {
         self.counters.rejected += 1;
         fx.rare().trash.tags.extend(manner.callback);
         error
@@ -289,7 +289,7 @@ pub(super) fn end_of(outcome: &Outcome) -> End {
     }
 }
 
-fn full(load: Load) -> Error {
+pub(super) fn full(load: Load) -> Error {
     let Load { waiting, depth, notices, .. } = load;
     let text = match load.is_noticed() {
         true => format!("no room: {notices} requests that ended without running are still to be handed over"),

@@ -8,16 +8,16 @@ use crate::schedule::{Item, choose_flow};
 use crate::work::Work;
 
 /// A worker that is awake takes what waits sooner than that.
-const AWAKE_BY: Time = Time::from_micros(15);
+pub(super) const AWAKE_BY: Time = Time::from_micros(15);
 
 /// Waking one on an idle core takes less than that.
-const WOKEN_BY: Time = Time::from_micros(80);
+pub(super) const WOKEN_BY: Time = Time::from_micros(80);
 
 /// A model that runs longer loses nothing by a worker that waits for its core.
-const LONG: Time = Time::from_micros(50);
+pub(super) const LONG: Time = Time::from_micros(50);
 
 /// One is looked for at most this often.
-const CHASE_EVERY: Time = Time::from_micros(200);
+pub(super) const CHASE_EVERY: Time = Time::from_micros(200);
 
 impl State {
     /// True when so much of a flow is undelivered that nothing new of it may start (invariant 4). Closing lifts

@@ -7,7 +7,7 @@ use super::{Effects, Phase, Running, State};
 use crate::batch::{Advice, Lanes, Limits, Reason, Verdict, Waiting, decide};
 use crate::cost::Learner;
 use crate::request::{Outcome, Time};
-use crate::schedule::{Item, Seen};
+use crate::schedule::{Item, Seen, choose_flow};
 use crate::slot::Slot;
 use crate::work::Work;
 
@@ -185,14 +185,20 @@ impl State {
         if held.windows.is_empty() {
             return self.peek().map(|(_, item)| item.index);
         }
-        let first = |flow: &usize| {
-            let queue = &self.flows[*flow].queue;
+        let first = |flow: usize| {
+            if self.gated(flow) {
+                // Nobody of it goes along, and delivery waits for this one: other flows' windows are not its own.
+                return self.awaited(flow).filter(|item| free(item.index));
+            }
+            let queue = &self.flows[flow].queue;
             // Nobody passes another of its own key.
             let heads = |item: &Item| item.key.is_none() || queue.party(item).next() == Some(item);
             queue.find(|item| free(item.index) && self.may_start(item) && heads(item))
         };
-        let open = (0..self.flows.len()).filter(|flow| !self.gated(*flow));
-        open.filter_map(|flow| first(&flow)).max_by_key(|item| item.priority).map(|item| item.index)
+        let tops: SmallVec<[(usize, Item); 8]> =
+            (0..self.flows.len()).filter_map(|flow| Some((flow, first(flow)?))).collect();
+        let flow = choose_flow(tops.iter().map(|(flow, item)| (*flow, item.priority)), self.last_flow)?;
+        tops.into_iter().find(|(other, _)| *other == flow).map(|(_, item)| item.index)
     }
 
     /// Whether the request at `index` starts now, with those that could join it: they are the `company`.

@@ -4,6 +4,8 @@
 //! [`Effects`] what is to be done after the lock is released (invariant 3): `lock -> transition -> unlock -> act`.
 
 mod admit;
+#[cfg(all(test, not(loom)))]
+mod chase_tests;
 mod claim;
 mod consumers;
 mod control;
@@ -14,6 +16,7 @@ mod flow;
 mod join;
 mod lane;
 mod place;
+mod replace;
 mod share;
 mod time;
 mod watch;

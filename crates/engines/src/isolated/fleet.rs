@@ -30,7 +30,7 @@ struct State {
     orders: Vec<usize>,
     breaker: Breaker,
     stopping: bool,
-    /// Why the first process could not load the model.
+    /// Why a process could not load the model, for whoever waits until all of them have it.
     failure: Option<Error>,
     /// What went wrong last.
     trouble: Option<(String, Crashed)>,
@@ -182,6 +182,14 @@ impl Fleet {
         (std::mem::take(&mut state.orders), state.stopping)
     }
 
+    /// Whether it is the model that the first process had: the file may be another's by now.
+    pub(super) fn is_the_model(&self, info: &ModelInfo) -> bool {
+        let same = |(first, _): &(ModelInfo, String)| {
+            (&first.inputs, &first.outputs) == (&info.inputs, &info.outputs)
+        };
+        self.loaded.get().is_none_or(same)
+    }
+
     /// A process has its model loaded: requests go to it. The one that it replaces ends once it has nothing to run.
     pub(super) fn moored(&self, process: &Arc<LaneProcess>, info: ModelInfo, facts: String) {
         let _ = self.loaded.set((info, facts));
@@ -228,20 +236,22 @@ impl Fleet {
             }
             self.troubled.store(state.breaker.counts(), Ordering::Relaxed);
         }
-        if self.loaded.get().is_none() {
-            state.failure.get_or_insert_with(|| Error::new(ErrorKind::Load, why));
-        } else if !state.stopping
-            && state.berths[lane].process.is_none()
-            && !state.berths[lane].starting
+        let empty = state.berths[lane].process.is_none() && !state.berths[lane].starting;
+        if self.loaded.get().is_some()
+            && empty
+            && !state.stopping
             && state.breaker.gate(self.now()) == Gate::Closed
         {
             self.order(&mut state, lane);
+        } else if empty {
+            // Nobody starts it any more unless a request asks for it: whoever waits for it to load would wait for ever.
+            state.failure.get_or_insert_with(|| Error::new(ErrorKind::Load, why));
         }
         drop(state);
         self.changed.notify_all();
     }
 
-    /// The first process says why it cannot load the model.
+    /// A process says why it cannot load the model.
     pub(super) fn failed(&self, error: Error) {
         self.state().failure.get_or_insert(error);
         self.changed.notify_all();

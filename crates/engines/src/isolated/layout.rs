@@ -1,7 +1,7 @@
 //! The header at the start of the shared memory, and waiting on its words.
 //!
 //! One request at a time: the session's side writes it and raises `CALL`, the process answers and raises `REPLY`.
-//! Each word is written by one side only and there is no lock, so a process can be killed at any instruction.
+//! There is no lock, and no word is changed by a read and a write, so a process can be killed at any instruction.
 //! Who waits, waits on a futex in the memory itself: two wakes for a request, no thread in between.
 
 use std::sync::atomic::{AtomicU32, Ordering};

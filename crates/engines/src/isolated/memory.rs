@@ -20,8 +20,9 @@ use crate::pool::Pool;
 /// Spans start and end at multiples of this: the largest page that Linux has on the machines Headway runs on.
 pub(super) const GRAIN: u64 = 65_536;
 
-/// A file larger than this is somebody's mistake.
-const LARGEST: u64 = 1 << 46;
+/// A file larger than this is somebody's mistake. Only what is touched takes memory, so there is room for as many spans as
+/// a callable that keeps its inputs may need in years: each of them is a new one.
+const LARGEST: u64 = 1 << 60;
 
 /// A stretch of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,10 +155,13 @@ impl Map {
         unsafe { AtomicU64::from_ptr(self.word(at, 8).cast()) }
     }
 
-    /// A copy of a stretch; `None` outside the mapping.
+    /// A copy of a stretch; `None` outside the mapping, and where there is no memory.
     pub(super) fn read(&self, at: usize, len: usize) -> Option<Vec<u8>> {
         self.holds(at, len).then_some(())?;
-        let mut copy = vec![0; len];
+        let mut copy = Vec::new();
+        // The file may be larger than memory.
+        copy.try_reserve_exact(len).ok()?;
+        copy.resize(len, 0);
         // SAFETY: inside the mapping, and the vector is as long. Should the other side write meanwhile, against the
         // protocol, the bytes are any bytes, which is what they are taken for.
         unsafe { ptr::copy_nonoverlapping(self.base.as_ptr().add(at), copy.as_mut_ptr(), len) };
@@ -232,6 +236,27 @@ mod tests {
         let file = SharedFile::create().expect("a file");
         file.grow(1).expect("room");
         assert!(rustix::fs::ftruncate(file.fd(), 0).is_err());
+    }
+
+    #[test]
+    fn a_stretch_that_is_larger_than_memory_is_not_copied() {
+        let file = SharedFile::create().expect("a file");
+        let map = file.grow(1 << 45).and_then(|span| file.map(span)).expect("a hole takes no memory");
+        assert_eq!(map.read(0, 1 << 45), None);
+        assert!(map.copy_out(0, 1 << 45, &Pool::new(0)).is_none());
+        assert_eq!(map.read(1 << 44, 2).as_deref(), Some(&[0, 0][..]));
+    }
+
+    #[test]
+    fn there_is_room_for_years_of_inputs_that_are_kept() {
+        let file = SharedFile::create().expect("a file");
+        // A year of 16 MB a frame, a hundred frames a second.
+        rustix::fs::ftruncate(file.fd(), (16 << 20) * 100 * 86_400 * 365).expect("a hole");
+        let span = file.grow(16 << 20).expect("room");
+        let map = file.map(span).expect("a mapping");
+        map.write(0, b"there");
+        file.release(span);
+        assert_eq!(map.read(0, 2).as_deref(), Some(&[0, 0][..]));
     }
 
     #[test]

@@ -125,6 +125,10 @@ impl LaneProcess {
         patience: Duration,
     ) -> Called {
         let mut caller = self.caller();
+        if self.doom() != Doom::None {
+            // Since it was chosen for this request it was told to end, and has little time for that.
+            return Called::Died { taken: false };
+        }
         let number = match caller.send(axes, jobs) {
             Ok(number) => number,
             Err(error) => return Called::Refused(error),

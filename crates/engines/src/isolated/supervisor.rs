@@ -101,15 +101,20 @@ fn attend(fleet: &Fleet, ward: &mut Ward, ended: bool) {
     }
     match started.listen() {
         Ok(None) => {}
-        Ok(Some(message)) => greet(fleet, started, &message),
+        Ok(Some(message)) => tail.extend(greet(fleet, started, &message).map(str::to_owned)),
         Err(_) => started.process.kill(Doom::Insane),
     }
 }
 
-/// The process's first message: its model is loaded, or cannot be.
-fn greet(fleet: &Fleet, started: &mut Started, message: &[u8]) {
+/// The process's first message: its model is loaded, or cannot be. Gives what is wrong with a process that is killed for it.
+fn greet(fleet: &Fleet, started: &mut Started, message: &[u8]) -> Option<&'static str> {
     let process = &started.process;
     match read_hello(message) {
+        Ok(Ok((info, _))) if !fleet.is_the_model(&info) => {
+            started.loading = true;
+            process.kill(Doom::Insane);
+            Some("its model has other inputs or outputs than the session's: the file has been replaced")
+        }
         Ok(Ok((info, facts))) => {
             let first = fleet.loaded.get().is_none();
             if let (true, Some(limit), Some(takes)) = (first, fleet.limits.memory, process.private_memory())
@@ -120,19 +125,20 @@ fn greet(fleet: &Fleet, started: &mut Started, message: &[u8]) {
                 fleet.failed(Error::new(ErrorKind::Load, text));
             }
             fleet.moored(process, info, facts);
+            None
         }
         Ok(Err(error)) => {
             log(3, process.lane, format!("process {}: {}", process.pid, error.message));
             // It ends now, and counts as dead while loading.
             started.loading = true;
-            if fleet.loaded.get().is_none() {
-                fleet.failed(error);
-            }
+            fleet.failed(error);
+            None
         }
         Err(error) => {
             log(3, process.lane, error.message);
             started.loading = true;
             process.kill(Doom::Insane);
+            Some("its first message is garbled")
         }
     }
 }

@@ -8,11 +8,13 @@ use headway_core::engine::Job;
 use headway_core::error::{Error, ErrorKind};
 use headway_core::request::{Inputs, Wanted};
 use headway_core::value::{DType, Data, Dims, Memory, Tensor, Value, Values};
+use rustix::process::PidfdFlags;
 
 use super::callee::Callee;
 use super::caller::Caller;
-use super::layout::{ANSWER, REPLY};
+use super::layout::{ANSWER, CALL, REPLY, STOP};
 use super::memory::SharedFile;
+use super::process::{Called, Doom, Exit, LaneProcess};
 use crate::pool::{Pool, draw_from};
 
 fn ends() -> (Caller, Callee) {
@@ -136,6 +138,22 @@ fn what_the_engine_wrote_is_read_where_it_lies() {
     assert_eq!(lend(&mut callee, &theirs, &[6; 100_000], 1), first);
     assert_eq!(bytes(&answer(&mut caller, &ours)[0]), [6; 100_000]);
     assert_eq!(bytes(&other[0]), [5; 100_000]);
+}
+
+#[test]
+fn a_process_that_was_told_to_end_is_sent_nothing() {
+    let caller = Caller::create().expect("memory");
+    let header = Arc::clone(caller.header());
+    let this = rustix::process::getpid();
+    let pidfd = rustix::process::pidfd_open(this, PidfdFlags::empty()).expect("a descriptor");
+    let process = LaneProcess::new(0, 0, Arc::new(pidfd), caller);
+    process.retire(Doom::Retired);
+    // Nobody waits for its answer.
+    process.died(Exit::Status(0));
+    let pool = Pool::new(0);
+    let called = process.call(None, &[job([])], &pool, Duration::ZERO);
+    assert!(matches!(called, Called::Died { taken: false }));
+    assert_eq!(header.word32(CALL).load(Ordering::Acquire), STOP);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use headway_core::error::Error;
 use super::lane::OpenVinoLane;
 use super::model::{self, Compiled, ModelSource};
 use super::profile::NodeTiming;
+use super::request::Requests;
 use super::runtime::Runtime;
 use crate::trim;
 
@@ -39,6 +40,7 @@ impl<'a> LoadOptions<'a> {
 /// The compiled model and what every lane needs of it.
 pub(super) struct Session {
     pub(super) compiled: Arc<Compiled>,
+    pub(super) requests: Requests,
     pub(super) info: ModelInfo,
     pub(super) can_cancel: bool,
     pub(super) lane_cache: usize,
@@ -63,7 +65,14 @@ impl OpenVinoEngine {
     /// # Errors
     /// `Load`, with OpenVINO's code when it was OpenVINO that refused.
     pub fn load(options: LoadOptions<'_>) -> Result<OpenVinoEngine, Error> {
-        let runtime = Runtime::get(&options.candidates)?;
+        Self::load_on(Runtime::get(&options.candidates)?, options)
+    }
+
+    /// Loads the model on a library that is there.
+    pub(super) fn load_on(
+        runtime: &'static Runtime,
+        options: LoadOptions<'_>,
+    ) -> Result<OpenVinoEngine, Error> {
         let read = model::read(runtime, &options.model)?;
         let compiled = read.compile(&options.device, &options.properties)?;
         let info = read.info(&compiled)?;
@@ -72,6 +81,7 @@ impl OpenVinoEngine {
         };
         let session = Session {
             compiled: Arc::new(compiled),
+            requests: Requests::default(),
             info,
             // The others accept `cancel` and go on.
             can_cancel: options.device.eq_ignore_ascii_case("CPU"),

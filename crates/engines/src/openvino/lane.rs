@@ -24,7 +24,7 @@ pub(super) struct OpenVinoLane {
 
 impl OpenVinoLane {
     pub(super) fn new(session: Arc<Session>) -> Result<OpenVinoLane, Error> {
-        let request = Arc::new(Request::new(Arc::clone(&session.compiled), session.can_cancel)?);
+        let request = session.requests.make(&session.compiled, session.can_cancel)?;
         let outputs = session.info.outputs.iter().map(Output::new).collect::<Result<_, _>>()?;
         let pool = Pool::new(session.lane_cache);
         Ok(OpenVinoLane { session, request, outputs, pool })

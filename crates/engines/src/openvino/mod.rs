@@ -16,6 +16,8 @@ mod raw;
 mod request;
 mod runtime;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use self::engine::{LoadOptions, OpenVinoEngine};

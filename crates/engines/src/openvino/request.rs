@@ -2,14 +2,38 @@
 
 use std::any::Any;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use headway_core::engine::Control;
 use headway_core::error::{Error, ErrorKind};
 
 use super::model::Compiled;
 use super::raw::*;
+
+/// The requests of one compiled model. None is made while another runs.
+///
+/// Making one reads the descriptors of memory that all requests of a model share, and OpenVINO's CPU device does that
+/// without the lock under which a run replaces and frees them, as soon as an output's shape changes. It has killed
+/// processes (2026.4.1), a program in C that calls nothing but OpenVINO among them.
+#[derive(Default)]
+pub(super) struct Requests {
+    made: Mutex<Vec<Weak<Request>>>,
+}
+
+impl Requests {
+    /// Makes one: waits until no other runs, and those that would start wait meanwhile.
+    pub(super) fn make(&self, compiled: &Arc<Compiled>, can_cancel: bool) -> Result<Arc<Request>, Error> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|request| request.strong_count() > 0);
+        let others: Vec<_> = made.iter().filter_map(Weak::upgrade).collect();
+        let write = others.iter().map(|other| other.running.write().unwrap_or_else(PoisonError::into_inner));
+        let _still: Vec<_> = write.collect();
+        let request = Arc::new(Request::new(Arc::clone(compiled), can_cancel)?);
+        made.push(Arc::downgrade(&request));
+        Ok(request)
+    }
+}
 
 /// One infer request. Its lane runs it; whoever stops it only calls `cancel`, which any thread may.
 pub(super) struct Request {
@@ -19,6 +43,10 @@ pub(super) struct Request {
     stopped: AtomicBool,
     /// Whether the device obeys.
     can_cancel: bool,
+    /// Read by a run, of which there is one at a time; written while another request is made. Each has its own, so that
+    /// the lanes of many cores share no line of memory here. Its readers let a waiting writer go first, which a mutex's
+    /// next holder would not: a busy lane cannot keep a new one waiting.
+    running: RwLock<()>,
 }
 
 // SAFETY: see the type.
@@ -27,11 +55,11 @@ unsafe impl Send for Request {}
 unsafe impl Sync for Request {}
 
 impl Request {
-    pub(super) fn new(compiled: Arc<Compiled>, can_cancel: bool) -> Result<Request, Error> {
+    fn new(compiled: Arc<Compiled>, can_cancel: bool) -> Result<Request, Error> {
         let (api, mut raw) = (&compiled.runtime.api, ptr::null_mut());
         // SAFETY: the model is live; an out parameter.
         api.check_run(unsafe { (api.create_request)(compiled.raw, &mut raw) })?;
-        Ok(Request { compiled, raw, stopped: AtomicBool::new(false), can_cancel })
+        Ok(Request { compiled, raw, stopped: AtomicBool::new(false), can_cancel, running: RwLock::new(()) })
     }
 
     /// Runs on this thread until the outputs are there.
@@ -44,6 +72,7 @@ impl Request {
     /// Only the lane calls this, and every tensor it has set is still there.
     pub(super) unsafe fn infer(&self) -> Result<(), Error> {
         let api = &self.compiled.runtime.api;
+        let _running = self.running.read().unwrap_or_else(PoisonError::into_inner);
         if self.stopped.load(Ordering::SeqCst) {
             return api.check_run(CANCELLED);
         }

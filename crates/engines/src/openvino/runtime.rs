@@ -30,9 +30,9 @@ pub struct Runtime {
     pub(super) types: Types,
     /// One for all models, so that they share plugins and thread pools. Never freed.
     pub(super) core: *mut OvCore,
-    version: String,
+    pub(super) version: String,
     /// The process that loaded it, by `headway_core::timer`.
-    generation: u64,
+    pub(super) generation: u64,
 }
 
 // SAFETY: the core is never freed, and the C API allows its use from any thread.

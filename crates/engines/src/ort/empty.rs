@@ -51,7 +51,7 @@ fn model(runtime: &Runtime, dtype: DType) -> Result<Model, Error> {
         return Ok(model);
     }
     // Without the lock: the engine loads for as long as it likes. Of two that meet here, one is thrown away.
-    let made = load(runtime, dtype)?;
+    let made = load(runtime, runtime.environment()?.raw, dtype)?;
     let mut models = models();
     if let Some(model) = known(&models) {
         drop(models);
@@ -63,8 +63,17 @@ fn model(runtime: &Runtime, dtype: DType) -> Result<Model, Error> {
     Ok(made)
 }
 
-fn load(runtime: &Runtime, dtype: DType) -> Result<Model, Error> {
-    let (api, environment) = (&runtime.api, runtime.environment()?);
+/// Makes a session of one such model and releases it: the library sets up its operators with its first session.
+pub(super) fn try_one(runtime: &Runtime, environment: *mut OrtEnv) {
+    // Whatever is wrong with it, the program's own session meets it too, and says so.
+    if let Ok(model) = load(runtime, environment, DType::F32) {
+        // SAFETY: just made, and given to nobody.
+        unsafe { (runtime.api.release_session)(model.0) };
+    }
+}
+
+fn load(runtime: &Runtime, environment: *mut OrtEnv, dtype: DType) -> Result<Model, Error> {
+    let api = &runtime.api;
     let check = |status| api.check(status, ErrorKind::Input);
     let mut options = ptr::null_mut();
     // SAFETY: an out parameter.
@@ -77,7 +86,7 @@ fn load(runtime: &Runtime, dtype: DType) -> Result<Model, Error> {
         // SAFETY: as above; the bytes are read during the call; an out parameter.
         check(unsafe {
             (api.create_session_from_array)(
-                environment.raw,
+                environment,
                 bytes.as_ptr().cast(),
                 bytes.len(),
                 options,

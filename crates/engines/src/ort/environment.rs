@@ -12,7 +12,7 @@ use headway_core::timer;
 use super::raw::*;
 use super::runtime::Runtime;
 use super::text::{OsText, c_string};
-use super::{allocator, child, log};
+use super::{allocator, child, empty, log};
 
 /// What the program asked for, before or after the environment exists.
 struct Wishes {
@@ -110,6 +110,9 @@ impl Runtime {
         // SAFETY: the environment was just made; the allocator and its memory info live for ever.
         let status = unsafe { (self.api.register_allocator)(raw, allocator::make(self.cpu)) };
         self.api.check(status, ErrorKind::Load)?;
+        // Here, where no fork comes in between (`fork.rs`): the library guards its set-up with locks of its own, and a
+        // child that has one of them locked hangs in its first session.
+        empty::try_one(self, raw);
         let intra = usize::try_from(intra).unwrap_or(1);
         Ok(Environment { raw, intra, generation: timer::generation() })
     }

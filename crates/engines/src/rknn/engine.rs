@@ -182,7 +182,7 @@ impl Loaded {
         Ok(Ready { context, place, number, set: 0, outputs, bound })
     }
 
-    /// A lane has gone: its context may have another, unless callers hold memory of it.
+    /// A lane has gone: its context may have another. What callers hold of its memory stays in its rings.
     pub(super) fn take_back(&self, ready: Ready) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(ready);
     }

@@ -5,6 +5,7 @@
 pub(crate) mod isolated;
 mod library;
 pub(crate) mod openvino;
+mod openvino_library;
 pub(crate) mod rknn;
 pub(crate) mod subjects;
 
