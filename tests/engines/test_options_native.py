@@ -368,7 +368,9 @@ def test_adapter(tmp_path: Path) -> None:
     made = onnxruntime.AdapterFormat()
     made.set_adapter_version(1)
     made.set_model_version(1)
-    made.set_parameters({"w": onnxruntime.OrtValue.ortvalue_from_numpy(FOUR.copy())})
+    # It keeps the value's memory, but not the value.
+    value = onnxruntime.OrtValue.ortvalue_from_numpy(FOUR.copy())
+    made.set_parameters({"w": value})
     file = tmp_path / "adapter.onnx_adapter"
     made.export_adapter(os.fspath(file))
     adapter = headway.LoraAdapter()

@@ -145,3 +145,17 @@ def test_interrupt_that_nobody_catches(script: Script) -> None:
     )
     assert ended.status == -2
     assert ended.err.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_pressed_before_the_first_call_waits(script: Script) -> None:
+    # The call asks which thread it is on. No Python code runs between the key and that, so it meets the key.
+    text = """
+import _thread
+session = headway.InferenceSession(load("tiny"), workers=1)
+try:
+    list(map(session.run, map(_thread.interrupt_main, [signal.SIGINT]), [X]))
+except KeyboardInterrupt:
+    print("interrupted")
+session.close()
+"""
+    assert script(text) == (0, "interrupted\n", "")

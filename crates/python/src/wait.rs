@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use headway_core::runtime::Waiting;
 use headway_core::slot::{Milestone, Seen, SlotRef};
 use headway_core::timer;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -16,6 +17,9 @@ use crate::once::cached;
 
 /// How often a waiting main thread looks for signals.
 pub(crate) const SIGNAL_TICK: Duration = Duration::from_millis(50);
+
+/// The same everywhere.
+const SIGINT: i32 = 2;
 
 thread_local! {
     /// (generation, is it the main thread): a forked child's only thread becomes its main thread.
@@ -32,12 +36,11 @@ pub(crate) fn on_main_thread(py: Python<'_>) -> bool {
     {
         return main;
     }
-    let ask = || -> PyResult<bool> {
-        let threading = py.import("threading")?;
-        let main = threading.call_method0("main_thread")?.getattr("ident")?;
-        main.eq(threading.call_method0("get_ident")?)
-    };
-    let main = ask().unwrap_or(false);
+    // It refuses this handler on the main thread, and every handler on the others. `threading.main_thread()` is Python
+    // code, which lets a signal's own handler run: what that raises would be lost here, and the answer with it.
+    let asked =
+        py.import("_signal").and_then(|module| module.getattr("signal")?.call1((SIGINT, "no handler")));
+    let main = asked.is_err_and(|refused| refused.is_instance_of::<PyTypeError>(py));
     MAIN.set(Some((generation, main)));
     main
 }
