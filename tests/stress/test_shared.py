@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,24 @@ def test_a_feed_that_changes_while_it_is_read(
         assert_conserved(session)
 
 
+def asked_at_once(ask: Callable[[], Any]) -> list[Any]:
+    """What each of four threads is told that ask at the same moment."""
+    start = threading.Barrier(4)
+    told: list[Any] = []
+
+    def body() -> None:
+        start.wait()
+        told.append(ask())
+
+    threads = [threading.Thread(target=body) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(told) == 4
+    return told
+
+
 def test_one_exception_for_all_threads(
     fake: Callable[..., tuple[headway.InferenceSession, FakeEngine]],
 ) -> None:
@@ -90,44 +109,14 @@ def test_one_exception_for_all_threads(
     session, _ = fake(workers=1)
     for _ in range(200):
         future = session.submit(X, timeout=0)
-        start = threading.Barrier(4)
-        seen: list[BaseException | None] = []
-
-        def ask(
-            future: headway.InferenceFuture = future,
-            start: threading.Barrier = start,
-            seen: list[BaseException | None] = seen,
-        ) -> None:
-            start.wait()
-            seen.append(future.exception(PATIENCE))
-
-        threads = [threading.Thread(target=ask) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
+        seen = asked_at_once(partial(future.exception, PATIENCE))
         assert isinstance(seen[0], headway.DeadlineExceeded)
-        assert len(seen) == 4 and all(error is seen[0] for error in seen)
+        assert all(error is seen[0] for error in seen)
 
 
 def test_one_answer_for_all_threads(tiny: bytes) -> None:
     with headway.InferenceSession(tiny, workers=1) as session:
         for number in range(100):
             future = session.submit(X + np.float32(number))
-            start = threading.Barrier(4)
-            seen: list[Any] = []
-
-            def ask(
-                future: headway.InferenceFuture = future,
-                start: threading.Barrier = start,
-                seen: list[Any] = seen,
-            ) -> None:
-                start.wait()
-                seen.append(future.result(PATIENCE))
-
-            threads = [threading.Thread(target=ask) for _ in range(4)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join(PATIENCE)
-            assert len(seen) == 4 and all(answer[0] is seen[0][0] for answer in seen)
+            seen = asked_at_once(partial(future.result, PATIENCE))
+            assert all(answer[0] is seen[0][0] for answer in seen)
