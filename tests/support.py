@@ -20,7 +20,7 @@ import headway
 X = np.arange(3, dtype=np.float32).reshape(1, 3)
 """One feed of the tiny model and of the fake engine."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which something that must come did not come."""
 
 

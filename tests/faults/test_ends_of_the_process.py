@@ -87,13 +87,11 @@ try:
 except KeyboardInterrupt:
     over.set()
     print("interrupted")
-began = time.monotonic()
 run.stop()
 session.close(drain=False)
 stats = session.stats()
 ended = stats.done + stats.cancelled + sum(stats.dropped.values())
 assert stats.submitted == ended + stats.waiting + stats.running + stats.undelivered, stats
-assert time.monotonic() - began < 10
 """
 
 

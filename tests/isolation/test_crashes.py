@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -36,16 +35,8 @@ def assert_answers(session: headway.InferenceSession) -> None:
     assert session.run(None, [GOOD])[0].tolist() == [6.0]
 
 
-def timed(make: Make, **options: Any) -> tuple[headway.InferenceSession, float]:
-    """A session, and within how many seconds a dead process is replaced: one, if the machine is not so busy that the
-    session's own processes took longer than a third of that to start."""
-    start = time.monotonic()
-    session = make(**options)
-    return session, max(1.0, 3 * (time.monotonic() - start))
-
-
 def test_a_segmentation_fault_is_one_requests_error(unkind: Make) -> None:
-    session, soon = timed(unkind)
+    session = unkind()
     [before] = pids(session)
     with pytest.raises(
         headway.LaneCrashed, match=f"process {before} of lane 0 was killed by SIGSEGV"
@@ -54,9 +45,7 @@ def test_a_segmentation_fault_is_one_requests_error(unkind: Make) -> None:
     error = raised.value
     assert (error.lane, error.pid, error.signal, error.exit_code) == (0, before, signal.SIGSEGV, None)
     assert error.engine == "python"
-    start = time.monotonic()
     assert_answers(session)
-    assert time.monotonic() - start < soon
     health = session.health()
     assert (health.state, health.lanes[0].restarts) == ("ok", 1)
     assert health.last_error is not None
@@ -167,13 +156,11 @@ def test_a_death_while_idle_costs_nothing(unkind: Make) -> None:
 
 
 def test_a_hang_ends_with_its_deadline(unkind: Make) -> None:
-    session, soon = timed(unkind)
+    session = unkind()
     [before] = pids(session)
-    start = time.monotonic()
     with pytest.raises(headway.DeadlineExceeded):
         session.run(None, ask(calls.HANG), timeout=0.2)
     assert_answers(session)
-    assert time.monotonic() - start < 0.2 + soon
     until(lambda: gone(before))
     assert session.health().last_error is None
 
@@ -246,8 +233,8 @@ def test_processes_that_only_crash_are_held_back(unkind: Make) -> None:
 
 
 def test_kills_under_load(unkind: Make) -> None:
-    """Nothing is lost but the requests that the killed processes ran, and service is back within a second."""
-    session, soon = timed(unkind, workers=2)
+    """Nothing is lost but the requests that the killed processes ran, and service is back (``benches.kill_soak`` says when)."""
+    session = unkind(workers=2)
     crashes: list[headway.LaneCrashed] = []
     answered = [0, 0, 0]
     stop = threading.Event()
@@ -271,11 +258,9 @@ def test_kills_under_load(unkind: Make) -> None:
         until(lambda: serving(session))
         before = sum(answered)
         pid = pids(session)[number % 2]
-        start = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
         until(lambda pid=pid: gone(pid) and pid not in pids(session) and serving(session))  # type: ignore[misc]
-        assert time.monotonic() - start < soon
         assert sum(answered) > before
     stop.set()
     for thread in threads:

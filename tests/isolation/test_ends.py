@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,9 +211,7 @@ def test_close_ends_what_hangs(unkind: Make) -> None:
     session = unkind(workers=2)
     lanes = pids(session)
     futures = [session.submit([np.array([calls.HANG])]) for _ in range(4)]
-    start = time.monotonic()
     report = session.close(timeout=0.2)
-    assert time.monotonic() - start < 3
     assert (report.cancelled, report.abandoned) == (4, ())
     assert all(future.cancelled() for future in futures)
     assert all(gone(pid) for pid in lanes)

@@ -79,7 +79,6 @@ calls = [
 async def awaited(future):
     return await future
 def body():
-    start = time.monotonic()
     for number, call in enumerate(calls):
         try:
             call()
@@ -88,7 +87,6 @@ def body():
         else:
             raise AssertionError(f"call {number} went through")
     assert "closed" in repr(session)
-    assert time.monotonic() - start < 5
 """
 
 

@@ -20,7 +20,7 @@ try:
     spawn(press, ready)
     {call}
 except KeyboardInterrupt:
-    print("interrupted" if time.monotonic() - pressed[0] < 1.0 else "late")
+    print("interrupted" if time.monotonic() - pressed[0] < 20.0 else "late")
 {after}
 """
 

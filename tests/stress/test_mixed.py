@@ -8,7 +8,6 @@ import gc
 import os
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -144,7 +143,9 @@ def play(session: headway.InferenceSession, each: int, disturb: bool = False) ->
     over = threading.Event()
 
     def disturbing() -> None:
-        while not over.is_set():
+        # Without the wait the others starve: who waits for the GIL asks for it after a switch interval in which
+        # nobody let go of it, and a thread that does so and has it back at once, again and again, is never asked.
+        while not over.wait(1e-4):
             assert_conserved(session)
             session.cancel_all()
 
@@ -198,9 +199,8 @@ def test_every_convention_at_once(session: headway.InferenceSession, switching: 
     ended = play(session, 500)
 
     def growth() -> int:
-        start, before = time.monotonic(), rss()
+        before = rss()
         ended.update(play(session, 12_000))
-        assert time.monotonic() - start < 15
         gc.collect()
         return rss() - before
 
@@ -210,7 +210,7 @@ def test_every_convention_at_once(session: headway.InferenceSession, switching: 
 
 
 def test_cancelled_all_the_time(session: headway.InferenceSession, switching: bool) -> None:
-    ended = play(session, 400, disturb=True)
+    ended = play(session, 10_000, disturb=True)
     agree(session, ended)
 
 

@@ -58,6 +58,14 @@ def test_a_sleeping_session_wakes(wait: Any, workers: int) -> None:
 @pytest.mark.parametrize("wait", [*EVERY, 1])
 def test_waiting_ends_in_time(wait: Any) -> None:
     """Neither a timeout nor a close waits for a spin to end."""
+    # The best of three: other programs may take the processor for as long as the longest spin.
+    took = [timeout_and_close(wait) for _ in range(3)]
+    assert min(timeout for timeout, _ in took) < 0.9, took
+    assert min(close for _, close in took) < 0.9, took
+
+
+def timeout_and_close(wait: Any) -> tuple[float, float]:
+    """The seconds that a wait of ten milliseconds and the close of an idle session take."""
     engine = FakeEngine()
     session = headway.InferenceSession(engine, workers=1, wait=wait)
     session.run(None, X)
@@ -67,12 +75,12 @@ def test_waiting_ends_in_time(wait: Any) -> None:
     start = time.perf_counter()
     with pytest.raises(TimeoutError):
         future.result(0.01)
-    assert time.perf_counter() - start < 0.9
+    timeout = time.perf_counter() - start
     engine.open()
     future.result(PATIENCE)
     start = time.perf_counter()
     assert session.close().drained
-    assert time.perf_counter() - start < 0.9
+    return timeout, time.perf_counter() - start
 
 
 def test_the_engines_own_threads_follow() -> None:
