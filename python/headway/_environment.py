@@ -8,7 +8,7 @@ from typing import Any
 from headway import _core
 from headway._fields import Named, whole
 from headway._library import TELEMETRY, onnxruntime_candidates
-from headway._options import ALL_PROVIDERS
+from headway._options import ALL_PROVIDERS, GONE_SINCE_1_32
 from headway._record import Record
 from headway._warn import once
 
@@ -75,8 +75,10 @@ def get_available_providers() -> list[str]:
 
 
 def get_all_providers() -> list[str]:
-    """The execution providers that ONNX Runtime knows, whether or not the installed library has them."""
-    return list(ALL_PROVIDERS)
+    """The execution providers that the onnxruntime at hand knows, whether or not its library has them."""
+    major, minor = (int(part) for part in get_version_string().split(".")[:2])
+    gone = GONE_SINCE_1_32 if (major, minor) >= (1, 32) else ()
+    return [name for name in ALL_PROVIDERS if name not in gone]
 
 
 def get_device() -> str:

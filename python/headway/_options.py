@@ -85,6 +85,9 @@ ALL_PROVIDERS = (
     "CPUExecutionProvider",
 )
 
+#: Those among them that onnxruntime 1.32 knows no more.
+GONE_SINCE_1_32 = ("NvTensorRTRTXExecutionProvider", "ACLExecutionProvider")
+
 #: What ONNX Runtime's C interface has no call for: the value that needs none, by name.
 _UNSERVED = {"enable_mem_reuse": True, "execution_order": ExecutionOrder.DEFAULT}
 

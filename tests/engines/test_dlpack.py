@@ -35,7 +35,8 @@ def test_dlpack_shares_both_ways(dtype: str, versioned: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "dtype", ["bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"]
+    "dtype",
+    ["bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"],
 )
 def test_dlpack_knows_narrow_floats(dtype: str) -> None:
     array = np.array([1, 2], getattr(ml_dtypes, dtype))

@@ -109,15 +109,16 @@ def test_a_read_only_array_stays_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "dtype", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "float4_e2m1fn"]
+    "dtype",
+    ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "float4_e2m1fn", "float8_e8m0fnu"],
 )
 def test_types_of_ml_dtypes(dtype: str) -> None:
-    array = np.array([0, 1, 2], getattr(ml_dtypes, dtype))
+    array = np.array([4, 1, 2], getattr(ml_dtypes, dtype))
     value = OrtValue.ortvalue_from_numpy(array)
     assert value.numpy().dtype == array.dtype
     assert value.numpy().tolist() == array.tolist()
     value.update_inplace(array[::-1].copy())
-    assert value.numpy().tolist() == [2, 1, 0]
+    assert value.numpy().tolist() == [2, 1, 4]
 
 
 def test_strings_are_copied() -> None:

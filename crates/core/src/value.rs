@@ -90,6 +90,8 @@ dtypes! {
     U2 = 24, 2, "uint2";
     /// int2, four to a byte
     I2 = 25, 2, "int2";
+    /// float8_e8m0fnu
+    F8E8M0 = 26, 8, "float8e8m0";
 }
 
 impl DType {

@@ -61,7 +61,7 @@ struct ManagedVersioned {
 }
 
 /// DLPack's type codes, beside the bits, that this module knows.
-const CODES: [(DType, u8); 19] = [
+const CODES: [(DType, u8); 20] = [
     (DType::I8, 0),
     (DType::I16, 0),
     (DType::I32, 0),
@@ -81,6 +81,7 @@ const CODES: [(DType, u8); 19] = [
     (DType::F8E4M3FNUZ, 11),
     (DType::F8E5M2, 12),
     (DType::F8E5M2FNUZ, 13),
+    (DType::F8E8M0, 14),
 ];
 
 /// `(device type, device number)` of the CPU.

@@ -83,7 +83,7 @@ pub(super) fn of_extension(view: ArrayView<'_, '_>) -> Option<DType> {
 }
 
 /// The types of `ml_dtypes` that a model can have; `numpy_name` is their name there.
-const EXTENSIONS: [DType; 10] = [
+const EXTENSIONS: [DType; 11] = [
     DType::BF16,
     DType::F8E4M3FN,
     DType::F8E4M3FNUZ,
@@ -94,6 +94,7 @@ const EXTENSIONS: [DType; 10] = [
     DType::F4E2M1,
     DType::U2,
     DType::I2,
+    DType::F8E8M0,
 ];
 
 /// True for the types that only `ml_dtypes` gives to numpy.
@@ -196,6 +197,7 @@ pub(super) fn numpy_name(dtype: DType) -> &'static str {
         DType::F8E5M2 => "float8_e5m2",
         DType::F8E5M2FNUZ => "float8_e5m2fnuz",
         DType::F4E2M1 => "float4_e2m1fn",
+        DType::F8E8M0 => "float8_e8m0fnu",
         other => other.as_str(),
     }
 }
