@@ -59,7 +59,10 @@ def test_a_full_disk_is_one_line(model: Path, folder: Path, to: str) -> None:
     with Path("/dev/full" if to == "stdout" else "/dev/null").open("w") as out:
         done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
     name = "standard output" if to == "stdout" else "/dev/full"
-    assert (done.returncode, done.stderr) == (1, f"headway: error: cannot write {name}: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"headway: error: cannot write {name}: No space left on device\n",
+    )
 
 
 def test_a_picture_that_may_not_be_read_does_not_stop_the_others(

@@ -90,7 +90,9 @@ def cli() -> None:
     show_default=True,
     help="Calling convention; the results are the same.",
 )
-@click.option("--jsonl", metavar="FILE", type=click.Path(readable=False), help="Also write one JSON object a picture.")
+@click.option(
+    "--jsonl", metavar="FILE", type=click.Path(readable=False), help="Also write one JSON object a picture."
+)
 @_preprocessing
 @click.option("--workers", type=click.IntRange(min=1), help="How many inferences run at once.")
 @click.option("--hint", type=click.Choice(["latency", "throughput"]), default="throughput", show_default=True)

@@ -73,7 +73,11 @@ def run_command(options: RunOptions) -> int:
     """Classify and return the exit status."""
     labels = read_labels(options.labels) if options.labels else None
     with ExitStack() as stack:
-        report = Report(stack.enter_context(open_records(options.jsonl, [options.model, *options.inputs, options.labels])) if options.jsonl else None)
+        report = Report(
+            stack.enter_context(open_records(options.jsonl, [options.model, *options.inputs, options.labels]))
+            if options.jsonl
+            else None
+        )
         try:
             _run_session(options, labels, report)
         except KeyboardInterrupt:
