@@ -109,6 +109,19 @@ def test_a_model_says_how_its_bytes_are_got(name: str) -> None:
         headway.InferenceSession(made(tiny()))
 
 
+class Asynchronous:
+    """A model whose call gives a coroutine."""
+
+    async def __call__(self, feed: dict[str, Any]) -> dict[str, Any]:
+        return feed
+
+
+@pytest.mark.parametrize("model", [Asynchronous(), Asynchronous().__call__], ids=["object", "function"])
+def test_a_model_that_nobody_would_await(model: Any) -> None:
+    with pytest.raises(TypeError, match="expected a plain function, got a coroutine function"):
+        headway.InferenceSession(model, inputs=["x"])
+
+
 def test_options_of_onnxruntime_are_told_from_ours() -> None:
     with pytest.raises(TypeError, match=r"got SessionOptions of onnxruntime\."):
         headway.InferenceSession(tiny(), onnxruntime.SessionOptions())
