@@ -34,6 +34,8 @@ class Figure:
     rival: Rival | None = None
     #: More is better: a rate, not a time.
     at_least: bool = False
+    #: Nanoseconds from core to core and back, the longest around ours in each round; None where nothing crosses.
+    apart: list[float] | None = None
 
     def _to_base(self, values: list[float]) -> list[float]:
         # Round by round: what disturbs the machine disturbs both.
@@ -78,6 +80,7 @@ class Figure:
             "target": self.target,
             "at_least": self.at_least,
             "met": self.met,
+            "apart": self.apart,
         }
 
     @classmethod
@@ -93,6 +96,7 @@ class Figure:
             record["target"],
             rival,
             record.get("at_least", False),
+            record.get("apart"),
         )
 
 

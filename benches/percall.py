@@ -18,7 +18,7 @@ import headway
 
 from . import models, ov
 from .figures import Figure, Result
-from .rounds import Effort, collect, interleave, note
+from .rounds import Effort, collect, interleave, note, round_trip
 from .session_pool import SessionPool
 
 WINDOW = 32
@@ -29,6 +29,9 @@ OPENVINO = "OpenVINO AsyncInferQueue, callback"
 REST = 0.1
 """Seconds before each measurement: onnxruntime's own pool spins on for 40 ms after its last request, on a core that the
 next contender needs."""
+
+CROSSING = ("submit, window", "arun", "run_async")
+"""Whose requests go from one core to another and back."""
 
 Contender = Callable[[], float]
 """Measures once: microseconds a request."""
@@ -161,9 +164,29 @@ def _contenders(
     }
 
 
-def _figures(found: dict[str, list[float]]) -> list[Figure]:
+def _measure_round(contenders: dict[str, Contender], number: int) -> dict[str, tuple[float, float]]:
+    """Of each contender its figure, and how far apart the cores were around it, in nanoseconds."""
+
+    def beside(contender: Contender) -> tuple[float, float]:
+        before = round_trip()
+        value = contender()
+        return value, max(before, round_trip()) * 1e9
+
+    return interleave({name: partial(beside, one) for name, one in contenders.items()}, number)
+
+
+def _figures(found: dict[str, list[tuple[float, float]]]) -> list[Figure]:
     def figure(name: str, ours: str, base: str, against: str, target: float | None = None) -> Figure:
-        return Figure(name, found[ours], found[base], against, target=target)
+        values, apart = zip(*found[ours], strict=True)
+        theirs = [value for value, _ in found[base]]
+        return Figure(
+            name,
+            list(values),
+            theirs,
+            against,
+            target=target,
+            apart=[round(one) for one in apart] if ours in CROSSING else None,
+        )
 
     window, burst = f"submit(), window {WINDOW}", f"run_async(), bursts of {BURST:,}"
     binding = "onnxruntime run_with_iobinding()"
@@ -201,7 +224,7 @@ def measure(effort: Effort) -> Result:
             contenders[OPENVINO] = _queued(effort.pick(1_000, 5_000), queue, model.feed)
         else:
             result.settings["OpenVINO"] = "not installed"
-        rounds = collect(effort, partial(interleave, contenders))
+        rounds = collect(effort, partial(_measure_round, contenders))
     result.figures = _figures({name: [values[name] for values in rounds.values] for name in contenders})
     note(rounds, result.settings)
     return result

@@ -87,6 +87,19 @@ def _points(result: Result) -> list[str]:
     return lines
 
 
+def _distances(figures: list[Figure]) -> list[str]:
+    """What crosses between cores, round by round: first those in which they were nearest."""
+    rows = []
+    for figure in figures:
+        rounds = sorted(zip(figure.apart or [], figure.ratios, strict=False))
+        if rounds:
+            ratios = ", ".join(f"{ratio:.2f} ({nanos:.0f})" for nanos, ratio in rounds)
+            rows.append((figure.name, figure.against, ratios))
+    if not rows:
+        return []
+    return ["", *_table(("what", "against", "ratio of each round (ns from core to core and back)"), rows)]
+
+
 def markdown(result: Result) -> str:
     """What was found, with its targets."""
     lines = [f"### {result.bench}", ""]
@@ -94,6 +107,7 @@ def markdown(result: Result) -> str:
     if result.figures:
         head = ("what", "median", "against", "ratio", "min-max", "rival", "target", "met")
         lines += _table(head, map(_row, result.figures))
+        lines += _distances(result.figures)
     if result.checks:
         rows = ((check.name, check.value, check.target, _ANSWER[check.met]) for check in result.checks)
         lines += _table(("what", "found", "target", "met"), rows)

@@ -83,7 +83,7 @@ def collect(effort: Effort, measure: Callable[[int], T], what: str = "") -> Coll
     measure(0)
     others = _Others()
     found: list[tuple[float, int, T, float]] = []
-    apart = _round_trip()
+    apart = round_trip()
     until = perf_counter() + (0 if effort.quick else PATIENCE)
     while sum(share <= QUIET for share, *_ in found) < effort.rounds:
         if len(found) >= effort.rounds and perf_counter() > until:
@@ -95,7 +95,7 @@ def collect(effort: Effort, measure: Callable[[int], T], what: str = "") -> Coll
         others.look()
         value = measure(number)
         share, before = others.look(), apart
-        apart = _round_trip()
+        apart = round_trip()
         found.append((share, number, value, max(before, apart)))
         if found[-1][0] > QUIET and not effort.quick:
             sleep(0.5)
@@ -104,12 +104,12 @@ def collect(effort: Effort, measure: Callable[[int], T], what: str = "") -> Coll
     return Collected(values, kept[-1][0], len(found) - len(kept), round_trips)
 
 
-def _round_trip() -> float:
+def round_trip() -> float:
     """A virtual machine's cores are moved nearer and farther apart while it runs, and requests cross between them."""
     return _core._core_round_trip() or 0.0
 
 
-def interleave(contenders: dict[str, Callable[[], float]], number: int) -> dict[str, float]:
+def interleave(contenders: dict[str, Callable[[], T]], number: int) -> dict[str, T]:
     """One measurement of each; in every other round the other way round."""
     order: Iterable[str] = contenders if number % 2 else reversed(contenders)
     return {name: contenders[name]() for name in order}

@@ -24,7 +24,7 @@ from benches import (
     report,
     summary,
 )
-from benches.figures import Figure
+from benches.figures import Figure, Result
 from benches.progress import EVERY, Progress
 from benches.session_pool import SessionPool
 
@@ -163,6 +163,15 @@ def test_a_rate_is_met_from_its_target_up() -> None:
     assert Figure("", [99.0], [100.0], "", target=0.98, at_least=True).met
     assert not Figure("", [97.0], [100.0], "", target=0.98, at_least=True).met
     assert Figure("", [97.0], [100.0], "", target=0.98).met
+
+
+def test_what_crosses_between_cores_is_told_by_their_distance(records: Path) -> None:
+    figures = record_of(records, "percall")["figures"]
+    crossing = {figure["name"] for figure in figures if figure["apart"] is not None}
+    assert {name.split("(")[0] for name in crossing} == {"submit", "arun", "run_async"}
+    assert all(len(figure["apart"]) == len(figure["ours"]) for figure in figures if figure["apart"])
+    figure = Figure("window", [4.0, 2.0], [4.0, 4.0], "run", apart=[500, 50])
+    assert "| window | run | 0.50 (50), 1.00 (500) |" in report.markdown(Result("percall", [figure]))
 
 
 class _Done:

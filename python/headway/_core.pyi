@@ -1019,7 +1019,7 @@ def load_openvino(
     device: str,
     properties: Sequence[tuple[str, str]],
     asked: Sequence[str],
-) -> tuple[Model, list[str | None]]:
+) -> tuple[Model, list[str | None], bool]:
     """Load and compile a model on OpenVINO.
 
     Args:
@@ -1031,7 +1031,8 @@ def load_openvino(
         asked: Properties of the compiled model to be told.
 
     Returns:
-        The model, and the value of each of ``asked`` in OpenVINO's words; None where the device has no such property.
+        The model; the value of each of ``asked`` in OpenVINO's words, None where the device has no such property; and
+        whether the shape of an input is open.
 
     Raises:
         LoadError: The library or the model cannot be loaded; names every path tried.

@@ -157,7 +157,7 @@ def test_a_source_that_raises_cancels_the_rest(call: Any, fake: Make) -> None:
 @both
 def test_one_deadline_for_the_whole_list(call: Any, fake: Make) -> None:
     clock = ManualClock()
-    session, engine = fake(clock=clock, queue_depth=16)
+    session, engine = fake(clock=clock, queue_depth=16, workers=2)
     ended: list[BaseException] = []
 
     def work() -> None:

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use headway_core::engine::{Control, Engine};
+use headway_core::engine::{Control, Dim, Engine, ValueType};
 use headway_core::error::{Error, ErrorKind};
 use headway_engines::openvino::{LoadOptions, ModelSource, NodeTiming, OpenVinoEngine, Runtime};
 use pyo3::exceptions::PyTypeError;
@@ -18,7 +18,7 @@ use crate::{errors, submit};
 const ENGINE: &str = "openvino";
 
 /// Loads and compiles a model. Gives it with the compiled model's own words for the properties of `asked`, None for one
-/// that the device does not have.
+/// that the device does not have, and whether an input's shape is open.
 #[pyfunction]
 #[pyo3(signature = (model, *, weights, candidates, device, properties, asked))]
 pub(crate) fn load_openvino(
@@ -29,7 +29,7 @@ pub(crate) fn load_openvino(
     device: String,
     properties: Vec<(String, String)>,
     asked: Vec<String>,
-) -> PyResult<(Model, Vec<Option<String>>)> {
+) -> PyResult<(Model, Vec<Option<String>>, bool)> {
     let _inside = inside(py);
     let load = |model: ModelSource<'_>| {
         let engine = OpenVinoEngine::load(LoadOptions { candidates, model, device, properties })?;
@@ -47,7 +47,15 @@ pub(crate) fn load_openvino(
         }
     };
     let (engine, told) = loaded.map_err(|error| errors::raise(py, &error, ENGINE))?;
-    Ok((Model::native(Arc::new(engine), None, no_run_options), told))
+    let open = engine.info().inputs.iter().any(|node| is_open(&node.kind));
+    Ok((Model::native(Arc::new(engine), None, no_run_options), told, open))
+}
+
+fn is_open(kind: &ValueType) -> bool {
+    match kind {
+        ValueType::Tensor(_, Some(dims)) => dims.iter().any(|dim| !matches!(dim, Dim::Fixed(_))),
+        _ => true,
+    }
 }
 
 fn no_run_options(_: &Bound<'_, PyAny>, _: &dyn Engine) -> PyResult<Arc<dyn Control>> {

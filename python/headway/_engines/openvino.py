@@ -9,12 +9,18 @@ from typing import Any, NamedTuple
 from headway import _core
 from headway._engines.words import Asked, Loaded
 from headway._library import openvino_candidates
+from headway._log import logger
 from headway._threads import Plan
 
 #: What the engine takes beside OpenVINO's own properties.
 _KNOWN = ("cache_dir", "device", "weights")
 
 _HINTS = {"latency": "LATENCY", "throughput": "THROUGHPUT"}
+
+_UNSEEN = (
+    "OpenVINO's CPU device has one thread for this model: it then says nothing of inputs whose shapes do not fit one "
+    "another, and gives its last answer or ends the process; allow two, or use isolation='process'"
+)
 
 #: What the compiled model is asked for.
 _ASKED = ("OPTIMAL_NUMBER_OF_INFER_REQUESTS", "NUM_STREAMS", "INFERENCE_NUM_THREADS")
@@ -43,7 +49,7 @@ def load(asked: Asked) -> Loaded:
             "providers: the openvino engine has none; choose a device by engine_options={'device': ...}"
         )
     properties = _planned(asked, own.device) | own.properties
-    model, told = _core.load_openvino(
+    model, told, is_open = _core.load_openvino(
         asked.source.model,
         weights=own.weights,
         candidates=openvino_candidates(),
@@ -52,6 +58,8 @@ def load(asked: Asked) -> Loaded:
         asked=_ASKED,
     )
     optimal, streams, threads = (_number(text) for text in told)
+    if threads == 1 and is_open and own.device.upper() == "CPU":
+        logger.warning(_UNSEEN)
     lanes = asked.plan.workers if asked.workers_given else max(1, optimal or 1)
     each = max(1, (threads or 1) // max(1, streams or 1))
     return Loaded(model, own.device, threads=(each, False), plan=Plan(lanes, 0, each, False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import openvino
 import pytest
 
@@ -111,6 +113,23 @@ def test_lanes_and_threads_come_out_of_the_budget(tiny: bytes) -> None:
         assert plan(sess_options=options) == (1, 1)
     finally:
         headway.set_thread_budget(None)
+
+
+def test_one_thread_and_an_open_shape_are_warned_of(tiny: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """OpenVINO then says nothing of shapes that do not fit: it gives its last answer or ends the process."""
+    one = {"INFERENCE_NUM_THREADS": 1}
+
+    def said(model: bytes) -> list[str]:
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "headway"):
+            headway.InferenceSession(model, engine="openvino", engine_options=one).close()
+        return [record.getMessage() for record in caplog.records if "one thread" in record.getMessage()]
+
+    model = onnx.load_model_from_string(tiny)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    (text,) = said(model.SerializeToString())
+    assert "isolation='process'" in text
+    assert said(tiny) == []
 
 
 def test_a_cache_folder_is_written_and_read(tiny: bytes, tmp_path: Path) -> None:
