@@ -1,4 +1,4 @@
-"""Classify every picture of a folder; the next pictures are read while the model runs.
+"""Classify every .jpg of a folder; the next pictures are read while the model runs.
 
 python examples/classify_folder.py model.onnx folder/
 """
@@ -25,6 +25,8 @@ def read(path: Path, height: int, width: int) -> np.ndarray:
 
 def main(model: str, folder: str) -> None:
     paths = sorted(Path(folder).glob("*.jpg"))
+    if not paths:
+        sys.exit(f"{folder}: no .jpg in this folder")
     with headway.InferenceSession(model, hint="throughput") as session:
         shape = session.get_inputs()[0].shape
         height, width = (size if isinstance(size, int) else 224 for size in shape[2:])

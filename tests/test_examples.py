@@ -56,6 +56,12 @@ def test_classify_folder(tmp_path: Path) -> None:
     assert lines == ["a red.jpg: class 0", "b green.jpg: class 1", "c blue.jpg: class 2"]
 
 
+def test_classify_folder_without_pictures(negative: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "classify_folder.py"), negative, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{tmp_path}: no .jpg in this folder\n")
+
+
 def test_camera_callback(negative: str) -> None:
     *frames, tally = run("camera_callback", negative, "5")
     assert [line.split(":")[0] for line in frames] == [f"frame {number}" for number in range(5)]

@@ -46,5 +46,8 @@ def isolation_of(isolation: str, retries: int, engine_options: dict[str, Any]) -
 
 def options_of(given: SessionOptions | None) -> SessionOptions:
     if given is not None and not isinstance(given, SessionOptions):
-        raise TypeError(f"sess_options: expected headway.SessionOptions, got {type(given).__name__}")
+        kind = type(given)
+        # Somebody else's class of this name, as onnxruntime's own.
+        whose = f" of {kind.__module__}" if kind.__name__ == "SessionOptions" else ""
+        raise TypeError(f"sess_options: expected headway.SessionOptions, got {kind.__name__}{whose}")
     return given or SessionOptions()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from headway import _core
 from headway._checks import as_session, at_least, at_least_one, known
@@ -333,3 +333,9 @@ class Conventions(_core.Session):
         options: dict[str, Any] = {} if run_options is None else {"run_options": run_options}
         for _ in range(n):
             self.run_parallel([feed for feed in given for _ in range(lanes)], **options)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {type(self).__name__!r} object: a session belongs to its process; make one in each, in a "
+            "pool's initializer"
+        )

@@ -76,6 +76,10 @@ class Session:
         Args:
             output_names: Wanted outputs, in this order; None or an empty list for all.
             input_feed: The inputs.
+            timeout: Seconds from the call on, then DeadlineExceeded; None: for ever. Default: the session's.
+            priority: Higher ones are taken first from what waits.
+            stream: Whose order is kept: a str or a whole number.
+            run_options: ``headway.RunOptions``, as in ``onnxruntime``.
             out: Arrays that the outputs are written into: a dict by output name, a list in the order of the wanted
                 outputs, or one array for one output. Each is a writable, C-contiguous numpy array of the output's
                 dtype and shape, and shares no memory with an input or another output. None, or no entry: a new array.
@@ -86,7 +90,8 @@ class Session:
             One array for each wanted output; those of ``out`` themselves.
 
         Raises:
-            InputError: An array in ``out`` does not fit its output; the message names it.
+            InputError: The feed does not fit the model, or an array in ``out`` its output; the message names it.
+            QueueFull, SessionClosed: There is no room, or no session.
             EngineError: The engine failed on this request; ``code`` is its own status code.
             DeadlineExceeded: The timeout passed; ``running`` tells whether a lane had it.
             Dropped: The overflow policy removed it; ``reason`` tells why.
@@ -114,11 +119,17 @@ class Session:
             input_feed: The inputs.
             output_names: Wanted outputs, in this order; None or an empty list for all.
             block: False never waits for room: QueueFull at once.
+            timeout: Seconds from the call on, then DeadlineExceeded; None: for ever. Default: the session's.
+            priority: Higher ones are taken first from what waits.
+            stream: Whose order is kept: a str or a whole number.
+            run_options: ``headway.RunOptions``, as in ``onnxruntime``.
             out: Arrays that the outputs are written into, as for ``run``. They are held until the engine has returned,
                 also from a request that was cancelled or timed out, and are filled once ``result()`` has given them:
                 read nothing in them before. They may share memory with inputs that are copied.
 
         Raises:
+            InputError: The feed does not fit the model; the message says which input, and how.
+            QueueFull, SessionClosed: There is no room, or no session.
             DeadlineExceeded: The timeout passed while it waited for room.
         """
 

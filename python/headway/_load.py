@@ -53,13 +53,38 @@ def source_of(given: object, engine: str | type[Engine] | None) -> Source:
     if outside is not None:
         return outside
     if found == "python" and not callable(given):
-        raise TypeError(f"expected a path, bytes, a callable or a headway.Engine, got {type(given).__name__}")
+        kind, advice = type(given).__name__, _advice(given)
+        raise TypeError(f"expected a path, bytes, a callable or a headway.Engine, got {kind}{advice}")
+    if found == "python":
+        _plain_function(given)
     chosen = engine if isinstance(engine, str) else found
     if chosen not in _HERE:
         raise LoadError(f"{label}: there is no engine {chosen!r} here; engines: {_known()}")
     if (chosen == "python") != callable(given):
         raise TypeError(f"engine={chosen!r} does not take {type(given).__name__}")
     return Source(chosen, given, label)
+
+
+def _plain_function(given: object) -> None:
+    """Refuses what would give a coroutine, which nobody awaits, as the answer."""
+    from inspect import iscoroutinefunction
+
+    called = None if isinstance(given, type) else getattr(given, "__call__", None)  # noqa: B004
+    if iscoroutinefunction(given) or iscoroutinefunction(called):
+        raise TypeError(
+            "expected a plain function, got a coroutine function: lanes call it on threads of their own and await "
+            "nothing; drop the `async`, or call asyncio.run in it"
+        )
+
+
+def _advice(given: object) -> str:
+    """How the bytes of a model are got out of what has them."""
+    if isinstance(given, bytearray | memoryview):
+        return "; pass bytes(...) of it"
+    for method in ("SerializeToString", "getvalue", "read"):
+        if callable(getattr(given, method, None)):
+            return f"; pass what its {method}() gives"
+    return ""
 
 
 def _outside(given: object, engine: str | type[Engine] | None, suffix: str, label: str) -> Source | None:

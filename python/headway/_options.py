@@ -342,8 +342,7 @@ class RunOptions(Entries):
         if self.only_execute_path_to_fetches:
             once(
                 "RunOptions.only_execute_path_to_fetches=True has no effect here: ONNX Runtime's C interface cannot "
-                "set it",
-                stacklevel=2,
+                "set it"
             )
         return {
             "log_severity_level": self.log_severity_level if self.log_severity_level >= 0 else None,

@@ -45,7 +45,7 @@ def _pairs(
     pairs: dict[str, dict[str, str]] = {}
     for name, values in given:
         if name in pairs:
-            once(f"Duplicate provider '{name}' encountered, ignoring.", stacklevel=5)
+            once(f"Duplicate provider '{name}' encountered, ignoring.")
             continue
         pairs[name] = {str(key): str(value) for key, value in values.items()}
     if pairs.keys() >= {"TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider"}:
@@ -111,10 +111,19 @@ def choose(
             continue
         reason = f"this onnxruntime library has {list(available)}"
         if strict:
+            meant = _meant(name, available)
+            if meant is not None:
+                raise LoadError(f"{name} is not available: {reason}. Did you mean {meant!r}?")
             raise LoadError(
                 f"{name} is not available: {reason}. Install a build of onnxruntime that has it, "
                 f"or add {CPU!r} to the end of providers to go on without it"
             )
         report.append(ProviderReport(name, False, reason))
-        once(f"{name} is not available, going on without it: {reason}", stacklevel=4)
+        once(f"{name} is not available, going on without it: {reason}")
     return Chosen(chosen, report)
+
+
+def _meant(name: str, available: Sequence[str]) -> str | None:
+    """The provider whose name was written in other letters or in short, as ``cpu``."""
+    written = name.lower().removesuffix("executionprovider")
+    return next((one for one in available if one.lower().removesuffix("executionprovider") == written), None)

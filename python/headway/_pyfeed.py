@@ -30,7 +30,8 @@ def free_feed(feed: object, copy: bool) -> dict[str, Any] | str:
 def free_names(output_names: object) -> list[str] | None:
     """The wanted outputs of an engine without output names; None for all."""
     if isinstance(output_names, str | bytes) or not isinstance(output_names, Sequence):
-        raise TypeError(f"output_names must be None or a list of str, got {type(output_names)}")
+        advice = f"; write [{output_names!r}]" if isinstance(output_names, str) else ""
+        raise TypeError(f"output_names must be None or a list of str, got {type(output_names)}{advice}")
     return list(output_names) or None
 
 

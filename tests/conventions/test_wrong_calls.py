@@ -315,7 +315,10 @@ def test_a_full_queue_under_a_running_loop_says_what_waits(fake: Make) -> None:
         first.append(session.submit(X))
         with pytest.raises(headway.QueueFull, match=r"queue is full: .* `await session\.asubmit\(\.\.\.\)`"):
             session.submit(X)
-        with pytest.raises(headway.QueueFull, match=r"run_async\(\) never waits .* `await session\.asubmit"):
+        with pytest.raises(
+            headway.QueueFull,
+            match=r"run_async\(\) never waits .* as a notebook's is: `await session\.asubmit",
+        ):
             session.run_async(None, X, lambda *_: None)
         values = {"x": headway.OrtValue.ortvalue_from_numpy(X)}
         with pytest.raises(headway.QueueFull, match=r"`await session\.arun_with_ort_values\(\.\.\.\)`"):

@@ -147,17 +147,3 @@ def same_bits(ours: Any, theirs: Any) -> bool:
     if theirs.dtype == object:
         return bool(ours.tolist() == theirs.tolist())
     return ours.tobytes() == theirs.tobytes()
-
-
-def as_bytes(answers: list[Answer]) -> bool:
-    """Whether all of it is uint8."""
-    return all(isinstance(one, np.ndarray) and one.dtype == np.uint8 for answer in answers for one in answer)
-
-
-def same_bytes(ours: list[Answer], theirs: list[Answer]) -> bool:
-    """The same bits in the same shapes, whatever their types are called."""
-
-    def plain(answers: list[Answer]) -> list[Any]:
-        return [[(one.shape, one.tobytes()) for one in answer] for answer in answers]
-
-    return plain(ours) == plain(theirs)

@@ -323,15 +323,33 @@ pub(crate) fn read_output_names(
         // Keys of a dict, a generator, an array of names: whatever is no text itself.
         let text = wanted.is_instance_of::<PyString>() || wanted.is_instance_of::<PyBytes>();
         let Some(given) = wanted.try_iter().ok().filter(|_| !text) else {
-            let kind = wanted.get_type();
-            let expected = "output_names must be None or a list of str";
-            return Err(PyTypeError::new_err(format!("{expected}, got {kind}")).into());
+            return Err(no_names(wanted).into());
         };
         for name in given {
-            indices.push(output_index(py, &name?, names)?);
+            indices.push(output_index(py, &name?, names).map_err(|error| perhaps_feed(wanted, error))?);
         }
     }
     Ok(if indices.is_empty() { WantedOutputs::All } else { WantedOutputs::Some(indices) })
+}
+
+/// The refusal of what holds no names. A lone name is written as the list that was meant.
+#[cold]
+fn no_names(wanted: &Bound<'_, PyAny>) -> PyErr {
+    let mut text = format!("output_names must be None or a list of str, got {}", wanted.get_type());
+    if let Ok(name) = wanted.cast::<PyString>() {
+        text.push_str(&format!("; write ['{name}']"));
+    }
+    PyTypeError::new_err(text)
+}
+
+/// `run` takes the names before the feed, `submit` after it: a dict with no output's name is likely to be the feed.
+#[cold]
+fn perhaps_feed(wanted: &Bound<'_, PyAny>, error: DoorError) -> DoorError {
+    if !wanted.is_instance_of::<PyDict>() {
+        return error;
+    }
+    let order = "the order is run(output_names, input_feed) and submit(input_feed, output_names)";
+    PyTypeError::new_err(format!("output_names must be None or a list of str, got a dict; {order}")).into()
 }
 
 /// The names as a list where they can be read only once, as from a generator; None where they can be read again.
@@ -349,6 +367,7 @@ pub(crate) fn lasting_names<'py>(wanted: Option<&Bound<'py, PyAny>>) -> PyResult
 #[cold]
 fn listed_names<'py>(wanted: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let lasts = wanted.is_instance_of::<PyTuple>()
+        || wanted.is_instance_of::<PyDict>()
         || wanted.is_instance_of::<PyString>()
         || wanted.is_instance_of::<PyBytes>();
     // What is no names at all is refused by whoever reads it.

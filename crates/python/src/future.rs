@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headway_core::error::{Error, ErrorKind};
 use headway_core::slot::{Milestone, Seen, SlotRef};
-use pyo3::exceptions::{PyBaseException, PyTimeoutError};
+use pyo3::exceptions::{PyAttributeError, PyBaseException, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt, OnceLockExt};
@@ -169,7 +169,7 @@ impl InferenceFuture {
         }
     }
 
-    /// The outputs, once they are there.
+    #[doc = include_str!("help/result.txt")]
     #[pyo3(signature = (timeout=None))]
     fn result(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyList>> {
         // Over all of it: making an exception runs Python code below this frame.
@@ -178,7 +178,7 @@ impl InferenceFuture {
         self.answer(py, ended)
     }
 
-    /// The exception, or `None` when it ended well.
+    #[doc = include_str!("help/exception.txt")]
     #[pyo3(signature = (timeout=None))]
     fn exception(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Py<PyBaseException>>> {
         let _inside = life::inside(py);
@@ -257,6 +257,14 @@ impl InferenceFuture {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let make = py.import("headway._metrics")?.getattr("Timing")?;
         make.call1((timing.submitted.as_secs_f64(), seconds(timing.started), seconds(timing.ended)))
+    }
+
+    /// What `concurrent.futures.wait` and `as_completed` look for first: they know futures of their own kind only.
+    #[getter]
+    fn _condition(&self) -> PyResult<()> {
+        let text = "an InferenceFuture has no '_condition': concurrent.futures knows its own futures only; \
+                    use headway.wait and headway.as_completed";
+        Err(PyAttributeError::new_err(text))
     }
 
     /// Has the bell rung with `number` once admitted (`milestone` "admitted") or ended. False when that is past.

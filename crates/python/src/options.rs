@@ -102,7 +102,13 @@ fn tensor_of(value: &Bound<'_, PyAny>) -> PyResult<Tensor> {
 
 pub(crate) fn ort_options(given: &Bound<'_, PyAny>, engine: &dyn Engine) -> PyResult<Arc<dyn Control>> {
     let Ok(fields) = given.call_method0("_fields") else {
-        let text = format!("run_options: expected headway.RunOptions, got {}", given.get_type().name()?);
+        let (kind, mut text) =
+            (given.get_type(), String::from("run_options: expected headway.RunOptions, got "));
+        text.push_str(&kind.name()?.to_string());
+        if kind.name()? == "RunOptions" {
+            // Somebody else's class of this name.
+            text.push_str(&format!(" of {}", kind.module()?));
+        }
         return Err(PyTypeError::new_err(text));
     };
     let config = run_config(fields.cast::<PyDict>()?)?;

@@ -84,8 +84,8 @@ impl Instead {
             if raised.is_instance(&py.import("headway._errors")?.getattr("QueueFull")?)? {
                 let text = raised.str()?;
                 let text = format!(
-                    "{text}; {call} never waits on a thread whose event loop is running: {awaited} waits for room \
-                     without blocking it"
+                    "{text}; {call} never waits on a thread whose event loop is running, as a notebook's is: {awaited} \
+                     waits for room without blocking it"
                 );
                 raised.setattr("args", (text,))?;
             }

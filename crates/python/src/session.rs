@@ -133,7 +133,7 @@ impl Session {
         Lane::new(py, Arc::clone(&*self.core(py)?), number)
     }
 
-    /// Runs the model and waits for its outputs.
+    #[doc = include_str!("help/run.txt")]
     #[pyo3(signature = (output_names, input_feed, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None, out=None))]
     #[allow(clippy::too_many_arguments)]
     fn run(
@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    /// Runs the model on `OrtValue`s and gives its outputs as `OrtValue`s.
+    #[doc = include_str!("help/run_with_ort_values.txt")]
     #[pyo3(signature = (output_names, input_dict_ort_values, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None))]
     #[allow(clippy::too_many_arguments)]
     fn run_with_ort_values(
@@ -173,7 +173,7 @@ impl Session {
         run::run(&core, &Call::ort_values(input_dict_ort_values, output_names), &options)
     }
 
-    /// Runs the model on what is bound; the outputs are the binding's.
+    #[doc = include_str!("help/run_with_iobinding.txt")]
     #[pyo3(signature = (iobinding, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None))]
     fn run_with_iobinding(
         &self,
@@ -220,7 +220,7 @@ impl Session {
         Ok(InferenceFuture::new(Arc::clone(&core), slot, call.form()))
     }
 
-    /// Submits a request: the future of its outputs.
+    #[doc = include_str!("help/submit.txt")]
     #[pyo3(signature = (input_feed, output_names=None, *, block=true, timeout=Deadline::Session, priority=0, stream=None, run_options=None, out=None))]
     #[allow(clippy::too_many_arguments)]
     fn submit(
@@ -280,7 +280,7 @@ impl Session {
         Ok(InferenceFuture::new(Arc::clone(&core), slot, form).filling(out.and_then(Out::later)))
     }
 
-    /// Submits a request whose outputs a callback gets: `callback(results, user_data, err)`.
+    #[doc = include_str!("help/run_async.txt")]
     #[pyo3(signature = (output_names, input_feed, callback, user_data=None, run_options=None, *, timeout=Deadline::Session, priority=0, stream=None))]
     #[allow(clippy::too_many_arguments)]
     fn run_async(

@@ -65,7 +65,7 @@ def load(asked: Asked, isolation: Isolation) -> Loaded:
     )
     told = json.loads(facts)
     for text in told["warnings"]:
-        once(text, stacklevel=4)
+        once(text)
     return Loaded(
         named,
         told["device"],

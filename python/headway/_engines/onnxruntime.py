@@ -26,16 +26,13 @@ def load(asked: Asked) -> Loaded:
     providers, given = wanted.providers, wanted.provider_options
     if options.has_providers():
         if providers:
-            once(
-                "the providers of the session options are not used: the session was given its own",
-                stacklevel=4,
-            )
+            once("the providers of the session options are not used: the session was given its own")
         else:
             providers, given = options._providers, None
     available = _core.available_providers(candidates) if providers else []
     chosen: Chosen = choose(providers, given, available, wanted.on_missing)
     for text in options._unserved():
-        once(text, stacklevel=4)
+        once(text)
     native = _native(options, plan, wanted.disabled_optimizers)
     if wanted.providers:
         native["device_providers"] = []

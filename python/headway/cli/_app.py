@@ -80,7 +80,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path())
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option("--labels", metavar="FILE", help="Class names, text or JSON; or `imagenet`.")
 @click.option("--top", type=click.IntRange(min=1), default=1, help="How many labels to print; default 1.")
 @click.option(
@@ -90,7 +90,9 @@ def cli() -> None:
     show_default=True,
     help="Calling convention; the results are the same.",
 )
-@click.option("--jsonl", metavar="FILE", type=click.Path(), help="Also write one JSON object a picture.")
+@click.option(
+    "--jsonl", metavar="FILE", type=click.Path(readable=False), help="Also write one JSON object a picture."
+)
 @_preprocessing
 @click.option("--workers", type=click.IntRange(min=1), help="How many inferences run at once.")
 @click.option("--hint", type=click.Choice(["latency", "throughput"]), default="throughput", show_default=True)
@@ -131,10 +133,19 @@ def run_app(argv: Sequence[str] | None) -> int:
         return error.exit_code
     except CliError as error:
         print(f"headway: error: {error}", file=sys.stderr)
+        _settle()
         return error.status
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) is gone. Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (`| head`) is gone.
+        _settle()
         return 1
+
+
+def _settle() -> None:
+    """Writes out what stdout still holds, or drops it: Python would complain once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,3 +7,10 @@ class CliError(Exception):
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Unwritable(CliError):
+    """Something that the command writes cannot be written."""
+
+    def __init__(self, name: str, error: OSError, status: int = 1) -> None:
+        super().__init__(f"cannot write {name}: {error.strerror}", status)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from ._errors import Unwritable
+from ._records import Records
 from ._scores import Guess
 from ._via import Outcome
 
@@ -49,7 +50,7 @@ class Tally:
 class Report:
     """Writes everything that a run has to say."""
 
-    def __init__(self, jsonl: TextIO | None = None, names_below: Path | None = None) -> None:
+    def __init__(self, jsonl: Records | None = None, names_below: Path | None = None) -> None:
         """Records go to `jsonl`; pictures in the folder `names_below` are named from there on."""
         self._out = Console(highlight=False, markup=False, emoji=False)
         self._err = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -82,7 +83,12 @@ class Report:
     def line(self, text: Text | str = "") -> None:
         """One line on stdout, above the bar when both are on the same terminal."""
         if not self._out.is_terminal:
-            print(text, flush=True)
+            try:
+                print(text, flush=True)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise Unwritable("standard output", error) from error
             return
         console = self._bar.console if self._bar else self._out
         console.print(text, soft_wrap=True)
@@ -140,7 +146,7 @@ class Report:
             "infer_ms": infer_ms,
             "error": error,
         }
-        self._jsonl.write(json.dumps(record) + "\n")
+        self._jsonl.write(json.dumps(record))
 
 
 def printable(path: str) -> str:

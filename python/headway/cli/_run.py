@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import headway
 from headway._options import Hint
@@ -20,6 +20,7 @@ from ._errors import CliError
 from ._inputs import Entry, Item, find_pictures, prepare, read_ahead
 from ._labels import check_labels, read_labels
 from ._plan import ModelInput, Plan, Wishes, make_plan
+from ._records import open_records
 from ._report import Report
 from ._scores import BadScores, Scores
 from ._via import VIAS, Outcome
@@ -72,7 +73,11 @@ def run_command(options: RunOptions) -> int:
     """Classify and return the exit status."""
     labels = read_labels(options.labels) if options.labels else None
     with ExitStack() as stack:
-        report = Report(stack.enter_context(_open_jsonl(options.jsonl)) if options.jsonl else None)
+        report = Report(
+            stack.enter_context(open_records(options.jsonl, [options.model, *options.inputs, options.labels]))
+            if options.jsonl
+            else None
+        )
         try:
             _run_session(options, labels, report)
         except KeyboardInterrupt:
@@ -176,13 +181,3 @@ def _only_input(session: InferenceSession) -> ModelInput:
         names = ", ".join(node.name for node in inputs)
         raise CliError(f"the model has {len(inputs)} inputs ({names}); pictures go to a model with one")
     return inputs[0]
-
-
-@contextmanager
-def _open_jsonl(path: str) -> Iterator[TextIO]:
-    try:
-        file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 (only the opening is tried)
-    except OSError as error:
-        raise CliError(f"cannot write {path}: {error.strerror}", status=2) from error
-    with file:
-        yield file

@@ -8,12 +8,18 @@ _CONTEXT = "it serves EP contexts read or written by a program; let the executio
 _GRAPH = "set the session's log_severity_level to 0: the log says which node runs on which provider"
 _MEMORY = "`bind_output(name, device)` says where an output goes, `OrtValue.device_name()` where a value is"
 _STREAM = "the execution provider makes its own streams; requests of several lanes run side by side"
+_MODEL_PACKAGE = "use it of the onnxruntime package; the model files in a package load here"
 _PACKAGE = "it describes the onnxruntime package; ask `importlib.metadata`, or `get_build_info()`"
 
 #: Name -> what to do. `Class.name` stands for a member.
 ABSENT = {
     "AdapterFormat": "write adapter files with the onnxruntime package; `LoraAdapter` loads them",
     "ModelCompiler": _COMPILE,
+    "ModelPackage": _MODEL_PACKAGE,
+    "ModelPackageComponentContext": _MODEL_PACKAGE,
+    "ModelPackageContext": _MODEL_PACKAGE,
+    "ModelPackageOptions": _MODEL_PACKAGE,
+    "ModelPackageWriteMode": _MODEL_PACKAGE,
     "OrtCompileApiFlags": _COMPILE,
     "OrtEpAssignedNode": _GRAPH,
     "OrtEpAssignedSubgraph": _GRAPH,
@@ -27,6 +33,7 @@ ABSENT = {
     "package_name": _PACKAGE,
     "preload_dlls": "call it on the onnxruntime package before the first session: it loads them for the process",
     "print_debug_info": "call it on the onnxruntime package",
+    "set_default_logger_callback": "the engine's lines go to the `headway` logger: add a `logging.Handler` to it",
     "version": _PACKAGE,
     "InferenceSession.create_ortvalue_from_shape_and_type": "use `OrtValue.ortvalue_from_shape_and_type`",
     "InferenceSession.get_input_epdevices": _MEMORY,

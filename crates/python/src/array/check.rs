@@ -81,6 +81,8 @@ pub(super) fn wrong_dtype(name: &str, view: ArrayView<'_, '_>, expected: DType) 
 pub(super) fn wrong_type(name: &str, actual: &str, expected: DType) -> DoorError {
     let advice = if expected == DType::String {
         "pass an array of str".to_owned()
+    } else if actual == "tensor(string)" {
+        format!("pass an array of {}, not of text or objects", spelled(expected))
     } else {
         format!("convert it with array.astype({})", spelled(expected))
     };
