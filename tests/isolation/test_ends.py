@@ -222,7 +222,10 @@ def test_close_ends_what_hangs(unkind: Make) -> None:
 def undying() -> Iterator[Callable[[int], None]]:
     """Keeps a process from ending, as a call of the system's does that nothing interrupts, until the test ends."""
     ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-    ptrace.argtypes, ptrace.restype = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p], ctypes.c_long
+    ptrace.argtypes, ptrace.restype = (
+        [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
+        ctypes.c_long,
+    )
     seize, detach, trace_exit = 0x4206, 17, 0x40
     held = []
 

@@ -252,22 +252,24 @@ impl Session {
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
-    // The first four in order: reading keywords takes as long as the rest of the call's arguments.
-    #[pyo3(signature = (input_feed, output_names=None, bounded=false, run_options=None, *, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, _out=None))]
+    /// `_keep` gets the future before the call returns.
+    // The first five in order: reading keywords takes as long as the rest of the call's arguments.
+    #[pyo3(signature = (input_feed, output_names=None, bounded=false, run_options=None, _keep=None, *, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, _out=None))]
     #[allow(clippy::too_many_arguments)]
-    fn _line_up(
+    fn _line_up<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         input_feed: &Bound<'_, PyAny>,
         output_names: Option<&Bound<'_, PyAny>>,
         bounded: bool,
         run_options: Option<&Bound<'_, PyAny>>,
+        _keep: Option<&Bound<'py, PyAny>>,
         any_lane: bool,
         timeout: Deadline,
         priority: i32,
         stream: Option<&Bound<'_, PyAny>>,
         _out: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<InferenceFuture> {
+    ) -> PyResult<Bound<'py, InferenceFuture>> {
         let core = self.core(py)?;
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options };
@@ -277,7 +279,8 @@ impl Session {
         let manner = Manner { any_lane, ..core.manner(true, bounded, None) };
         let slot = core.enqueue(py, request, manner, false)?;
         let form = call.form();
-        Ok(InferenceFuture::new(Arc::clone(&core), slot, form).filling(out.and_then(Out::later)))
+        let future = InferenceFuture::new(Arc::clone(&core), slot, form).filling(out.and_then(Out::later));
+        future.kept(py, _keep)
     }
 
     /// Submits a request whose outputs a callback gets: `callback(results, user_data, err)`.
