@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from importlib import import_module
 
-#: A module that another thread imports at the moment of a fork can never be imported in the child: its lock stays locked.
-#: `asyncio` and `concurrent.futures` come with them.
+#: A module that another thread imports at the moment of a fork can never be imported in the child: its lock stays
+#: locked. `asyncio` and `concurrent.futures` come with them.
 LATE = (
     "_adapter",
     "_astream",
