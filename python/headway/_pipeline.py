@@ -106,18 +106,22 @@ class Pipeline:
                 future.exception()
 
     def _next(self) -> Frame:
-        # It leaves its place when it has ended: what a signal's handler raises meanwhile, Ctrl-C say, takes nothing
-        # away, and a later call gives it.
-        place = self._frames[0]
-        future, tag = place
+        oldest = self._frames[0]
+        taken = None
         try:
-            frame = Frame(future.result(), tag)
+            # At once: other threads may be taking theirs.
+            taken = self._frames.popleft()
+            future, tag = taken
+            return Frame(future.result(), tag)
         except BaseException as error:
-            if ended_with(future, error):
-                self._leave(place)
+            # What a signal's handler raises, Ctrl-C say, takes nothing away: a later call gives the frame.
+            if taken is not None:
+                if not ended_with(taken[0], error):
+                    self._frames.appendleft(taken)
+            elif not isinstance(error, IndexError) and oldest not in self._frames:
+                # It had been taken, and came to nobody.
+                self._frames.appendleft(oldest)
             raise
-        self._leave(place)
-        return frame
 
     def _leave(self, place: tuple[InferenceFuture, Any]) -> None:
         # A signal's handler may have closed the pipeline.

@@ -96,14 +96,14 @@ class Stream(Iterator[Any]):
         return self._hint + len(self._out) if self._hint >= 0 else NotImplemented
 
     def __next__(self) -> Any:
+        oldest = None
         try:
             while not self._out:
                 self._look_ahead()
                 if self._window:
                     self._hint -= self._hint > 0
-                    item = self._head()
-                    self._out.extend(self._gaps.pass_on(self._ending(item)))
-                    self._leave(item)
+                    oldest = self._window[0]
+                    self._out.extend(self._gaps.pass_on(self._ending(self._take())))
                     continue
                 self._out.extend(self._gaps.rest())
                 if not self._out:
@@ -116,6 +116,9 @@ class Stream(Iterator[Any]):
             # The stream is over, or a signal's handler has raised: somebody wants this thread to stop, and what is in
             # flight may never end.
             self.close()
+            # It may have left the window and come to nobody. One that has ended is not cancelled any more.
+            if oldest is not None and not isinstance(oldest, BaseException):
+                oldest.cancel()
             raise
 
     def _ending(self, item: InferenceFuture | BaseException) -> Any:
@@ -128,12 +131,6 @@ class Stream(Iterator[Any]):
             if ended_with(item, error):
                 return error
             raise
-
-    def _leave(self, item: InferenceFuture | BaseException) -> None:
-        """Only when it has ended: what closes the stream before cancels it too."""
-        # A signal's handler or another thread may have done that.
-        with suppress(ValueError):
-            self._window.remove(item)
 
     def _end(self) -> NoReturn:
         if self._source_error is not None:
@@ -180,16 +177,19 @@ class Stream(Iterator[Any]):
             return isinstance(head, BaseException) or head.done()
         return any(isinstance(item, BaseException) or item.done() for item in self._window)
 
-    def _head(self) -> InferenceFuture | BaseException:
-        """What is given next: the oldest, or, unordered, one that has ended. It stays in the window."""
+    def _take(self) -> InferenceFuture | BaseException:
+        """What is given next, out of the window: the oldest, or, unordered, one that has ended."""
         if self._waiter is None:
-            return self._window[0]
-        for item in self._window:
+            return self._window.popleft()
+        for place, item in enumerate(self._window):
             if isinstance(item, BaseException):
+                del self._window[place]
                 return item
         if not self._ended:
             self._ended.extend(self._waiter.next())
-        return self._ended.popleft()
+        future = self._ended.popleft()
+        self._window.remove(future)
+        return future
 
     def close(self) -> None:
         """Cancels what was submitted and not yielded; the stream is over."""

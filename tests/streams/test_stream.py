@@ -224,7 +224,7 @@ def signal_it(number: int, ordered: bool) -> threading.Thread:
 
     def waits() -> bool:
         frame: FrameType | None = sys._current_frames()[main]
-        while frame is not None and frame.f_code.co_name != ("_ending" if ordered else "_head"):
+        while frame is not None and frame.f_code.co_name != ("_ending" if ordered else "_take"):
             frame = frame.f_back
         return frame is not None
 

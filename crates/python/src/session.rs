@@ -252,7 +252,6 @@ impl Session {
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
-    /// `_keep` gets the future before the call returns.
     // The first five in order: reading keywords takes as long as the rest of the call's arguments.
     #[pyo3(signature = (input_feed, output_names=None, bounded=false, run_options=None, _keep=None, *, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, _out=None))]
     #[allow(clippy::too_many_arguments)]
