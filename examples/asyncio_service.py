@@ -3,6 +3,7 @@
 python examples/asyncio_service.py model.onnx [clients]
 """
 
+import argparse
 import asyncio
 import sys
 
@@ -39,16 +40,20 @@ async def ask(port: int, number: int) -> str:
     return answer
 
 
-async def main(model: str, clients: str = "10") -> None:
+async def main(model: str, clients: int) -> None:
     async with await headway.InferenceSession.acreate(model, hint="throughput") as session:
         server = await asyncio.start_server(lambda r, w: serve(session, r, w), "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            answers = await asyncio.gather(*(ask(port, number) for number in range(int(clients))))
+            answers = await asyncio.gather(*(ask(port, number) for number in range(clients)))
         print(" ".join(answers))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    asyncio.run(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("clients", type=int, nargs="?", default=10)
+    try:
+        asyncio.run(main(**vars(parser.parse_args())))
+    except (headway.HeadwayError, OSError) as error:
+        sys.exit(f"[FAIL] {error}")

@@ -3,6 +3,7 @@
 python examples/classify_folder.py model.onnx folder/
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ def read(path: Path, height: int, width: int) -> np.ndarray:
 def main(model: str, folder: str) -> None:
     paths = sorted(Path(folder).glob("*.jpg"))
     if not paths:
-        sys.exit(f"{folder}: no .jpg in this folder")
+        raise FileNotFoundError(f"no .jpg in {folder}")
     with headway.InferenceSession(model, hint="throughput") as session:
         shape = session.get_inputs()[0].shape
         height, width = (size if isinstance(size, int) else 224 for size in shape[2:])
@@ -40,6 +41,10 @@ def main(model: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("folder")
+    try:
+        main(**vars(parser.parse_args()))
+    except (headway.HeadwayError, OSError) as error:
+        sys.exit(f"[FAIL] {error}")

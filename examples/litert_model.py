@@ -7,6 +7,7 @@ Needs ai-edge-litert.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,9 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path", metavar="model")
+    try:
+        main(**vars(parser.parse_args()))
+    except (headway.HeadwayError, OSError) as error:
+        sys.exit(f"[FAIL] {error}")

@@ -3,6 +3,7 @@
 python examples/stream_windows.py model.onnx
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 
@@ -29,6 +30,9 @@ def main(model: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    try:
+        main(**vars(parser.parse_args()))
+    except (headway.HeadwayError, OSError) as error:
+        sys.exit(f"[FAIL] {error}")

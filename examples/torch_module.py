@@ -12,6 +12,7 @@ and `InferenceSession(module, engine="torch")` work with two lines in its pyproj
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import Any
 
@@ -102,7 +103,7 @@ def network() -> torch.nn.Module:
     )
 
 
-def main(path: str | None = None) -> None:
+def main(path: str | None) -> None:
     module = network()
     random = np.random.default_rng(7)
     frames = [random.random((1, 3, 64, 64), np.float32) for _ in range(16)]
@@ -129,4 +130,9 @@ def main(path: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path", metavar="program", nargs="?")
+    try:
+        main(**vars(parser.parse_args()))
+    except (headway.HeadwayError, OSError) as error:
+        sys.exit(f"[FAIL] {error}")

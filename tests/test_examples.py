@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
+
+import headway
 
 from .support import face_detection
 
@@ -59,7 +62,7 @@ def test_classify_folder(tmp_path: Path) -> None:
 def test_classify_folder_without_pictures(negative: str, tmp_path: Path) -> None:
     command = [sys.executable, str(FOLDER / "classify_folder.py"), negative, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{tmp_path}: no .jpg in this folder\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"[FAIL] no .jpg in {tmp_path}\n")
 
 
 def test_camera_callback(negative: str) -> None:
@@ -102,15 +105,6 @@ def test_run_inference_async_on_a_model_that_takes_something_else(negative: str)
     assert done.stdout.startswith("[FAIL] [ONNXRuntimeError] : 2 : INVALID_ARGUMENT")
 
 
-@pytest.mark.parametrize("name", ["asyncio_service", "camera_callback", "classify_folder", "stream_windows"])
-def test_without_arguments_it_says_how_it_is_used(name: str) -> None:
-    command = [sys.executable, str(FOLDER / f"{name}.py")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert f"python examples/{name}.py model.onnx" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_torch_module() -> None:
     pytest.importorskip("torch")
     session, difference, refused, tally = run("torch_module")
@@ -135,3 +129,72 @@ def test_litert_model() -> None:
 def test_every_example_is_run_here() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in FOLDER.glob("*.py")} <= tested
+
+
+#: What each program is started with at least; those that take nothing, or need a package of their own, are not here.
+ARGUMENTS = {
+    "asyncio_service": 1,
+    "camera_callback": 1,
+    "classify_folder": 2,
+    "litert_model": 1,
+    "stream_windows": 1,
+    "from_ez_rknn/callback_once": 2,
+    "from_ez_rknn/pipeline": 2,
+    "from_ez_rknn/run_once": 2,
+    "from_ez_rknn/ten_callbacks": 2,
+    "from_onnxruntime/classify_flowers": 2,
+    "from_onnxruntime/classify_image": 2,
+    "from_onnxruntime/configure_session": 1,
+    "from_onnxruntime/detect_speech": 2,
+    "from_onnxruntime/embed_sentences": 2,
+    "from_onnxruntime/exchange_values": 1,
+    "from_onnxruntime/half_precision": 2,
+    "from_onnxruntime/profile_model": 1,
+    "from_onnxruntime/read_text": 3,
+    "from_onnxruntime/terminate_run": 1,
+}
+#: Packages that are not installed everywhere; nothing of them is reached.
+STANDINS = {
+    "ztu_somemodelruntime_ez_rknn_async.py": "from headway.ez_rknn import *",
+    "ai_edge_litert/interpreter.py": "class Interpreter: ...",
+}
+
+
+def refuse(name: str, *arguments: str, folder: Path) -> tuple[int, str]:
+    """How an example ends that is started wrongly: its status, and all that it says."""
+    for file, content in STANDINS.items():
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(content, encoding="utf-8")
+    here = str(Path(headway.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / f"{name}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([here, str(folder)])},
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", [*ARGUMENTS, "run_inference_async"])
+def test_started_without_arguments(name: str, tmp_path: Path) -> None:
+    status, said = refuse(name, folder=tmp_path)
+    assert status == 2
+    assert said.startswith("usage: ")
+
+
+@pytest.mark.parametrize("name", [*ARGUMENTS, "run_inference_async"])
+def test_started_with_a_path_that_does_not_exist(name: str, tmp_path: Path) -> None:
+    nothing = str(tmp_path / "nothing")
+    given = ["--model", nothing] if name == "run_inference_async" else [nothing] * ARGUMENTS[name]
+    status, said = refuse(name, *given, folder=tmp_path)
+    assert status == 1
+    assert said.splitlines()[-1].startswith("[FAIL] ")
+
+
+def test_every_program_is_started_wrongly() -> None:
+    without = {"python_callable", "run_inference_async", "scikit_learn", "torch_module"}
+    programs = {str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.py")}
+    assert programs == set(ARGUMENTS) | without

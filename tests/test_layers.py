@@ -27,7 +27,7 @@ FLOORS = tuple(
         "_engines",
         "_load _health _arguments _surface _binding _astream _futures _batch run",
         "_conventions _lane",
-        "session",
+        "session _late",
         "_suite",
         "testing",
         "__init__",

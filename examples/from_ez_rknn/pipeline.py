@@ -3,6 +3,7 @@
 python pipeline.py MODEL IMAGE
 """
 
+import argparse
 import sys
 
 import numpy as np
@@ -32,4 +33,10 @@ def main(model, image):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("image")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        sys.exit(f"[FAIL] {error}")

@@ -5,6 +5,7 @@
 The second model starts with a DictVectorizer: its input is a dictionary.
 """
 
+import argparse
 import sys
 
 import numpy as np
@@ -43,4 +44,11 @@ def main(pipeline, dictionaries):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("pipeline")
+    parser.add_argument("dictionaries")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

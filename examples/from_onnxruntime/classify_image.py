@@ -3,6 +3,7 @@
 python classify_image.py MODEL PICTURE [LABELS]
 """
 
+import argparse
 import json
 import sys
 
@@ -26,7 +27,7 @@ def softmax(scores):
     return exponents / exponents.sum(axis=-1, keepdims=True)
 
 
-def main(model, picture, labels=None):
+def main(model, picture, labels):
     session = ort.InferenceSession(model, providers=ort.get_available_providers())
     image, scores = session.get_inputs()[0], session.get_outputs()[0]
     print(f"input {image.name} {image.type} {image.shape[1:]}, output {scores.name} {scores.type}")
@@ -44,4 +45,12 @@ def main(model, picture, labels=None):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("picture")
+    parser.add_argument("labels", nargs="?")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

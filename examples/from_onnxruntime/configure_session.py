@@ -5,6 +5,7 @@
 The model has an input of shape `[batch, 3, height, width]`.
 """
 
+import argparse
 import os
 import sys
 import tempfile
@@ -72,4 +73,10 @@ def main(model):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

@@ -5,6 +5,7 @@
 The recording is a 16-bit mono WAV file at 16 kHz.
 """
 
+import argparse
 import sys
 import wave
 
@@ -59,4 +60,11 @@ def main(model, path):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("path", metavar="recording")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

@@ -5,6 +5,7 @@
 The vocabulary has a word piece and its number on every line.
 """
 
+import argparse
 import re
 import sys
 
@@ -79,4 +80,11 @@ def main(model, words):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("words", metavar="vocabulary")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

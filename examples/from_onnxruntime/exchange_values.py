@@ -5,6 +5,7 @@
 The model adds two matrices of any equal shape: `x + y = z`.
 """
 
+import argparse
 import sys
 
 import numpy as np
@@ -64,4 +65,10 @@ def main(model):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

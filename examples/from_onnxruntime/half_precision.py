@@ -3,6 +3,7 @@
 python half_precision.py HALF SINGLE
 """
 
+import argparse
 import sys
 
 import numpy as np
@@ -43,4 +44,11 @@ def main(half, single):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("half")
+    parser.add_argument("single")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

@@ -3,6 +3,7 @@
 python profile_model.py MODEL [RUNS]
 """
 
+import argparse
 import collections
 import json
 import os
@@ -21,14 +22,14 @@ def some_input(node):
     return np.ones(shape, DTYPES[node.type])
 
 
-def main(model, runs="3"):
+def main(model, runs):
     with tempfile.TemporaryDirectory() as folder:
         options = ort.SessionOptions()
         options.enable_profiling = True
         options.profile_file_prefix = os.path.join(folder, "profile")
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         feed = {node.name: some_input(node) for node in session.get_inputs()}
-        for _ in range(int(runs)):
+        for _ in range(runs):
             session.run(None, feed)
         written = session.end_profiling()
         print("in the folder:", os.path.dirname(written) == folder, os.path.splitext(written)[1])
@@ -50,4 +51,11 @@ def main(model, runs="3"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("runs", type=int, nargs="?", default=3)
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

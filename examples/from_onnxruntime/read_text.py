@@ -3,6 +3,7 @@
 python read_text.py DETECTION RECOGNITION PICTURE
 """
 
+import argparse
 import sys
 
 import numpy as np
@@ -71,4 +72,12 @@ def main(detection, recognition, path):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("detection")
+    parser.add_argument("recognition")
+    parser.add_argument("path", metavar="picture")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

@@ -5,6 +5,7 @@
 The model multiplies a square matrix by itself `count` times.
 """
 
+import argparse
 import sys
 import threading
 import time
@@ -61,4 +62,10 @@ def main(model):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    try:
+        main(**vars(parser.parse_args()))
+    except Exception as error:
+        # onnxruntime's errors have no base class of their own.
+        sys.exit(f"[FAIL] {error}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit as _atexit
 import os as _os
+import sys as _sys
 from typing import TYPE_CHECKING
 
 from headway import _core
@@ -241,6 +243,14 @@ def _version() -> str:
         return "0"
 
 
+def _forking() -> None:
+    # Who has no other thread pays nothing; headway's native ones import nothing.
+    if _thread._count() or len(_sys._current_frames()) > 1:
+        from headway._late import import_all
+
+        import_all()
+
+
 # After the program's own threads are joined, before the interpreter is taken down (see ARCHITECTURE.md, "Exit").
 _atexit.register(_core._exit)
 if hasattr(_os, "register_at_fork"):
@@ -249,3 +259,5 @@ if hasattr(_os, "register_at_fork"):
         after_in_parent=lambda: _core._forked(False),
         after_in_child=lambda: _core._forked(True),
     )
+    # Registered last, it runs first: who waits for another thread's import holds none of the native locks.
+    _os.register_at_fork(before=_forking)

@@ -16,7 +16,7 @@ from headway._stream import Gaps, OnError
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
 
-Submit = Callable[[Any], "InferenceFuture"]
+Submit = Callable[[Any, Callable[["InferenceFuture"], object]], "InferenceFuture"]
 
 
 async def _asynchronous(feeds: Iterable[Any]) -> AsyncIterator[Any]:
@@ -45,6 +45,8 @@ class _Window:
         self._depth = depth
         self._ordered = ordered
         self._tasks: deque[asyncio.Future[Any]] = deque()
+        #: What was submitted and has no task yet.
+        self._entering: list[InferenceFuture] = []
         self._room = asyncio.Event()
         self._news = asyncio.Event()
         #: What the source raised.
@@ -70,16 +72,32 @@ class _Window:
             self._news.set()
 
     def _enter(self, feed: Any) -> None:
+        before = len(self._tasks)
         try:
-            future = self._submit(feed)
-            task: asyncio.Future[Any] = asyncio.ensure_future(await_future(future))
-            task.add_done_callback(partial(_let_go, future))
+            self._tasks.append(self._task(feed))
+        except BaseException:
+            # A signal's handler raised it: without a task nobody waits for this request.
+            if len(self._tasks) == before:
+                for future in self._entering:
+                    future.cancel()
+            raise
+        finally:
+            self._entering.clear()
+
+    def _task(self, feed: Any) -> asyncio.Future[Any]:
+        try:
+            future = self._submit(feed, self._entering.append)
         except Exception as error:
+            if self._entering:
+                raise
             # A wrong feed fails in its place; the others go on.
             task = asyncio.get_running_loop().create_future()
             task.set_exception(error)
+        else:
+            task = asyncio.ensure_future(await_future(future))
+            task.add_done_callback(partial(_let_go, future))
         task.add_done_callback(lambda _: self._news.set())
-        self._tasks.append(task)
+        return task
 
     def pop(self) -> asyncio.Future[Any] | None:
         """One that has ended: the oldest, or any when order does not matter. None when there is none yet."""

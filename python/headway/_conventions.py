@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from headway import _core
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from headway._pipeline import Pipeline
     from headway._stream import OnError, Stream
     from headway.run import Preset, Run
+
+    Keep = Callable[..., object]
 
 
 @as_session
@@ -63,9 +65,10 @@ class Conventions(_core.Session):
         check_feeds(feeds)
         check_on_error(on_error)
         wanted, ahead = self._wanted(output_names, call), self._ahead(depth)
+        options = call.pop("run_options", None)
 
-        def submit(feed: Any) -> InferenceFuture:
-            return self._line_up(feed, wanted, bounded=False, **call)
+        def submit(feed: Any, keep: Keep) -> InferenceFuture:
+            return self._line_up(feed, wanted, False, options, keep, **call)
 
         return Stream(feeds, submit, ahead, ordered, on_error)
 
@@ -91,9 +94,10 @@ class Conventions(_core.Session):
         check_feeds(feeds, asynchronous=True)
         check_on_error(on_error)
         wanted, ahead = self._wanted(output_names, call), self._ahead(depth)
+        options = call.pop("run_options", None)
 
-        def submit(feed: Any) -> InferenceFuture:
-            return self._line_up(feed, wanted, bounded=False, **call)
+        def submit(feed: Any, keep: Keep) -> InferenceFuture:
+            return self._line_up(feed, wanted, False, options, keep, **call)
 
         return astream(feeds, submit, ahead, ordered, on_error)
 
@@ -129,8 +133,9 @@ class Conventions(_core.Session):
         known(Conventions.pipeline, call)
         wanted = self._wanted(output_names, call)
 
-        def submit(feed: Any, **own: Any) -> InferenceFuture:
-            return self._line_up(feed, wanted, bounded=False, **{**call, **own})
+        def submit(feed: Any, keep: tuple[Keep, Any], **own: Any) -> InferenceFuture:
+            options = {**call, **own}
+            return self._line_up(feed, wanted, False, options.pop("run_options", None), keep, **options)
 
         return Pipeline(submit, depth, self._bound, self._drop)
 
@@ -163,12 +168,20 @@ class Conventions(_core.Session):
         pipe = self._pipe
         if pipe is None or pipe[1] != wanted or reset or pipe[0].depth != depth:
             fresh = self.pipeline(depth, output_names=wanted)
+            # What a session was given it finishes, when it is dropped too.
+            fresh._cancels = False
 
-            def instead(pending: list[InferenceFuture]) -> InferenceFuture:
-                return _core.line_up_instead(self, pending, input_feed, wanted, **call)
+            def instead(pending: list[InferenceFuture], keep: tuple[Keep, Any]) -> None:
+                _core.line_up_instead(self, pending, input_feed, wanted, keep, **call)
 
-            fresh._follow(None if pipe is None else pipe[0], instead)
-            self._pipe = (fresh, wanted)
+            try:
+                fresh._follow(None if pipe is None else pipe[0], instead)
+                self._pipe = (fresh, wanted)
+            except BaseException:
+                # When a signal's handler raised after the frame had been queued, it is the next calls' all the same.
+                if fresh._frames:
+                    self._pipe = (fresh, wanted)
+                raise
             return None
         frame = pipe[0].push(input_feed, **call)
         return None if frame is None else frame.outputs
@@ -238,10 +251,11 @@ class Conventions(_core.Session):
         self, output_names: Sequence[str] | None, timeout: float | None, call: dict[str, Any]
     ) -> Any:
         wanted = self._wanted(output_names, {**call, "timeout": timeout})
+        options = call.pop("run_options", None)
 
-        def submit(feed: Any, timeout: float | None) -> InferenceFuture:
-            options = call if timeout is None else {**call, "timeout": timeout}
-            return self._line_up(feed, wanted, bounded=False, any_lane=True, **options)
+        def submit(feed: Any, timeout: float | None, keep: Keep) -> InferenceFuture:
+            own = call if timeout is None else {**call, "timeout": timeout}
+            return self._line_up(feed, wanted, False, options, keep, any_lane=True, **own)
 
         return submit
 

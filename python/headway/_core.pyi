@@ -30,6 +30,9 @@ _Feed: TypeAlias = Any
 _Callback: TypeAlias = Callable[[list[Any], Any, str], object]
 _StreamKey: TypeAlias = str | int
 _Out: TypeAlias = Mapping[str, NDArray[Any] | None] | Sequence[NDArray[Any] | None] | NDArray[Any]
+_Keep: TypeAlias = (
+    Callable[[InferenceFuture], object] | tuple[Callable[[tuple[InferenceFuture, Any]], object], Any]
+)
 _Piece: TypeAlias = tuple[Any, Any, BaseException | None, tuple[float, float | None, float | None], int]
 _Node: TypeAlias = tuple[str, int, list[int | None] | None]
 _Spec: TypeAlias = tuple[str, int | None, list[int | str | None] | None]
@@ -239,6 +242,7 @@ class Session:
         output_names: Sequence[str] | None = None,
         bounded: bool = False,
         run_options: RunOptions | None = None,
+        _keep: _Keep | None = None,
         *,
         any_lane: bool = False,
         timeout: float | None = ...,
@@ -250,6 +254,8 @@ class Session:
 
         Args:
             bounded: It waits for room for ``submit_timeout`` at most.
+            _keep: A list's or deque's ``append``, called with the future before this returns: between that and a place
+                for it in Python code a signal's handler may raise. With a tag, it gets the pair.
             any_lane: Lanes for callers may run it too, see ``_staff``.
             _out: As ``submit``'s ``out``. No ``out``: what gives one set of options to many requests refuses it so.
         """
@@ -997,6 +1003,7 @@ def line_up_instead(
     old: Sequence[InferenceFuture],
     input_feed: _Feed,
     output_names: Sequence[str] | None,
+    keep: _Keep,
     *,
     timeout: float | None = ...,
     priority: int = 0,
@@ -1005,7 +1012,7 @@ def line_up_instead(
 ) -> InferenceFuture:
     """Submit in the place of a pipeline's frames, which end as dropped("pipeline_reset"). Refused, they go on.
 
-    The future may still be waiting for room.
+    The future may still be waiting for room. ``keep`` is as ``_line_up``'s.
     """
 
 def set_dynamic_options(session: Session, pairs: Sequence[tuple[str, str]]) -> None:

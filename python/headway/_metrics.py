@@ -159,7 +159,7 @@ class CloseReport(Record):
     drained: bool
     #: Requests that were cancelled.
     cancelled: int
-    #: Lanes whose engine did not return in time; they are left to themselves.
+    #: Lanes whose engine did not return in time, or whose process did not end; they are left to themselves.
     abandoned: tuple[int, ...]
     #: False when callbacks had not all returned in time, or when ``close()`` was called by one of them.
     delivered: bool

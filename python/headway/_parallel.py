@@ -14,8 +14,9 @@ from headway._errors import InputError
 if TYPE_CHECKING:
     from headway._core import InferenceFuture
 
-#: Submits a feed with a timeout in seconds (None: none); any lane may run it.
-Submit = Callable[[Any, "float | None"], "InferenceFuture"]
+#: Submits a feed with a timeout in seconds (None: none); any lane may run it. The future goes to the last
+#: argument first, before a signal's handler can raise.
+Submit = Callable[[Any, "float | None", Callable[["InferenceFuture"], object]], "InferenceFuture"]
 
 
 class Deadline:
@@ -47,7 +48,7 @@ def run_list(feeds: Iterable[Any], submit: Submit, timeout: float | None, ahead:
             if len(flying) >= ahead:
                 results.append(flying[0].result())
                 flying.popleft()
-            flying.append(submit(feed, deadline.left()))
+            submit(feed, deadline.left(), flying.append)
         while flying:
             # It stays among the flying until it has ended: an interrupt cancels it too.
             results.append(flying[0].result())
@@ -69,10 +70,12 @@ async def arun_list(
     try:
         for feed in feeds:
             if len(flying) >= ahead:
-                results.append(await flying.popleft())
-            flying.append(submit(feed, deadline.left()))
+                results.append(await flying[0])
+                flying.popleft()
+            submit(feed, deadline.left(), flying.append)
         while flying:
-            results.append(await flying.popleft())
+            results.append(await flying[0])
+            flying.popleft()
     except BaseException:
         for future in flying:
             future.cancel()

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from headway._checks import at_least, known
+from headway._errors import SessionClosed
 from headway._waiting import ended_with
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Pipeline:
     """Keeps ``depth`` frames in flight: a frame pushed gives the result of the frame pushed ``depth`` pushes earlier.
 
     A frame's error is raised by the call that would have returned it, after the new frame is queued; the pipeline
-    goes on. Leaving the ``with`` block cancels what is left; ``drain()`` first to have it. Iterating drains.
+    goes on. Leaving the ``with`` block cancels what is left, and so does leaving the pipeline to the garbage collector;
+    ``drain()`` first to have it. Iterating drains.
 
     One thread pushes. Several pipelines on one session are independent of each other.
     """
@@ -44,7 +46,11 @@ class Pipeline:
         self._bound_of = bound
         self._drop = drop
         self._set_depth(depth)
+        #: False: its frames go on without it.
+        self._cancels = True
         self._frames: deque[tuple[InferenceFuture, Any]] = deque()
+        #: Gets each frame from the native call itself: a signal's handler may raise as soon as that has returned.
+        self._keep = self._frames.append
 
     def _set_depth(self, depth: int) -> None:
         self._depth = at_least(1, "depth", depth)
@@ -75,15 +81,15 @@ class Pipeline:
         if call:
             known(Pipeline.push, call)
         self._make_room()
-        self._frames.append((self._submit(input_feed, **call), tag))
+        self._submit(input_feed, (self._keep, tag), **call)
         return self._next() if len(self._frames) > self._depth else None
 
     def _follow(
-        self, other: Pipeline | None, instead: Callable[[list[InferenceFuture]], InferenceFuture]
+        self, other: Pipeline | None, instead: Callable[[list[InferenceFuture], tuple[Any, Any]], None]
     ) -> None:
         """The first frame, in the place of another pipeline's, which stay where they are when it is refused."""
         pending = [] if other is None else [future for future, _ in other._frames]
-        self._frames.append((instead(pending), None))
+        instead(pending, (self._keep, None))
         if other is not None:
             other._frames.clear()
 
@@ -100,14 +106,27 @@ class Pipeline:
                 future.exception()
 
     def _next(self) -> Frame:
-        future, tag = self._frames.popleft()
+        oldest = self._frames[0]
+        taken = None
         try:
+            # At once: other threads may be taking theirs.
+            taken = self._frames.popleft()
+            future, tag = taken
             return Frame(future.result(), tag)
         except BaseException as error:
-            if not ended_with(future, error):
-                # A signal's handler raised it, Ctrl-C say. The frame keeps its place: a later call gives it.
-                self._frames.appendleft((future, tag))
+            # What a signal's handler raises, Ctrl-C say, takes nothing away: a later call gives the frame.
+            if taken is not None:
+                if not ended_with(taken[0], error):
+                    self._frames.appendleft(taken)
+            elif not isinstance(error, IndexError) and oldest not in self._frames:
+                # It had been taken, and came to nobody.
+                self._frames.appendleft(oldest)
             raise
+
+    def _leave(self, place: tuple[InferenceFuture, Any]) -> None:
+        # A signal's handler may have closed the pipeline.
+        if self._frames and self._frames[0] is place:
+            self._frames.popleft()
 
     def drain(self) -> Iterator[Frame]:
         """The remaining results in order. An error is raised in its place; calling ``drain`` again goes on after it."""
@@ -121,15 +140,18 @@ class Pipeline:
         """End what is pending as dropped("pipeline_reset"); a new depth if one is given."""
         if depth is not None:
             self._set_depth(depth)
-        while self._frames:
-            future, _ = self._frames.popleft()
-            self._drop(future)
+        self._empty(self._drop)
 
     def close(self) -> None:
         """Cancel what is pending."""
+        self._empty(lambda future: future.cancel())
+
+    def _empty(self, end: Callable[[InferenceFuture], object]) -> None:
         while self._frames:
-            future, _ = self._frames.popleft()
-            future.cancel()
+            place = self._frames[0]
+            end(place[0])
+            # Afterwards: interrupted, the next close goes on here.
+            self._leave(place)
 
     def __enter__(self) -> Self:
         return self
@@ -138,3 +160,10 @@ class Pipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        # An interrupt may come before the end of a `with` block has begun.
+        if getattr(self, "_frames", None) and self._cancels:
+            # A forked child inherits the pipeline and not the session.
+            with suppress(SessionClosed):
+                self.close()

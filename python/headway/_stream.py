@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from headway._core import InferenceFuture
 
 OnError = Literal["raise", "yield"]
-Submit = Callable[[Any], "InferenceFuture"]
+#: Submits a feed and gives the future to the second argument, before any signal's handler can raise.
+Submit = Callable[[Any, Callable[["InferenceFuture"], object]], "InferenceFuture"]
 
 
 def check_on_error(on_error: str) -> None:
@@ -80,6 +81,7 @@ class Stream(Iterator[Any]):
         self._depth = depth
         self._on_error = on_error
         self._window: deque[InferenceFuture | BaseException] = deque()
+        self._keep = self._window.append
         self._source_error: Exception | None = None
         self._gaps = Gaps()
         self._out: deque[Any] = deque()
@@ -94,20 +96,30 @@ class Stream(Iterator[Any]):
         return self._hint + len(self._out) if self._hint >= 0 else NotImplemented
 
     def __next__(self) -> Any:
-        while not self._out:
-            self._look_ahead()
-            if self._window:
-                self._hint -= self._hint > 0
-                self._out.extend(self._gaps.pass_on(self._ending(self._take())))
-                continue
-            self._out.extend(self._gaps.rest())
-            if not self._out:
-                self._end()
-        item = self._out.popleft()
-        if isinstance(item, BaseException) and self._on_error == "raise":
+        oldest = None
+        try:
+            while not self._out:
+                self._look_ahead()
+                if self._window:
+                    self._hint -= self._hint > 0
+                    oldest = self._window[0]
+                    self._out.extend(self._gaps.pass_on(self._ending(self._take())))
+                    continue
+                self._out.extend(self._gaps.rest())
+                if not self._out:
+                    self._end()
+            given = self._out.popleft()
+            if isinstance(given, BaseException) and self._on_error == "raise":
+                raise given
+            return given
+        except BaseException:
+            # The stream is over, or a signal's handler has raised: somebody wants this thread to stop, and what is in
+            # flight may never end.
             self.close()
-            raise item
-        return item
+            # It may have left the window and come to nobody. One that has ended is not cancelled any more.
+            if oldest is not None and not isinstance(oldest, BaseException):
+                oldest.cancel()
+            raise
 
     def _ending(self, item: InferenceFuture | BaseException) -> Any:
         """The outputs, or the error that took their place."""
@@ -118,13 +130,9 @@ class Stream(Iterator[Any]):
         except BaseException as error:
             if ended_with(item, error):
                 return error
-            # Not the item's: a signal's handler raised it, somebody wants this thread to stop.
-            item.cancel()
-            self.close()
             raise
 
     def _end(self) -> NoReturn:
-        self.close()
         if self._source_error is not None:
             error, self._source_error = self._source_error, None
             raise error
@@ -147,21 +155,21 @@ class Stream(Iterator[Any]):
                 self._feeds = None
                 self._source_error = error
                 return
-            except BaseException:
-                # Somebody wants this thread to stop: what is in flight may never end.
-                self.close()
-                raise
-            self._window.append(self._enter(feed))
+            self._enter(feed)
 
-    def _enter(self, feed: Any) -> InferenceFuture | BaseException:
+    def _enter(self, feed: Any) -> None:
+        before = len(self._window)
         try:
-            future = self._submit(feed)
+            future = self._submit(feed, self._keep)
         except Exception as error:
+            if len(self._window) > before:
+                # It was taken: the error is a signal handler's.
+                raise
             # A wrong feed fails in its place; the others go on.
-            return error
-        if self._waiter is not None:
-            self._waiter.add(future)
-        return future
+            self._window.append(error)
+        else:
+            if self._waiter is not None:
+                self._waiter.add(future)
 
     def _ready(self) -> bool:
         if self._waiter is None:
@@ -170,6 +178,7 @@ class Stream(Iterator[Any]):
         return any(isinstance(item, BaseException) or item.done() for item in self._window)
 
     def _take(self) -> InferenceFuture | BaseException:
+        """What is given next, out of the window: the oldest, or, unordered, one that has ended."""
         if self._waiter is None:
             return self._window.popleft()
         for place, item in enumerate(self._window):
@@ -190,9 +199,12 @@ class Stream(Iterator[Any]):
         self._gaps = Gaps()
         self._out.clear()
         while self._window:
-            item = self._window.pop()
+            item = self._window[-1]
             if not isinstance(item, BaseException):
                 item.cancel()
+            # Afterwards: interrupted, closing it once more goes on here.
+            with suppress(IndexError):
+                self._window.pop()
 
     def __del__(self) -> None:
         if getattr(self, "_window", None):

@@ -346,7 +346,8 @@ class InferenceSession(OnnxRuntimeSurface, OrtValueCalls, Conventions):
 
         Args:
             drain: False cancels what waits and terminates what runs.
-            timeout: Seconds for the drain; after it the rest is cancelled. None waits for ever.
+            timeout: Seconds for the drain; after it the rest is cancelled. None waits for ever. A lane that has
+                not ended a few seconds later is left to itself and named in the report's ``abandoned``.
 
         Returns:
             What it did. Calling it again gives the first report.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,37 @@ def test_close_ends_what_hangs(unkind: Make) -> None:
     assert (report.cancelled, report.abandoned) == (4, ())
     assert all(future.cancelled() for future in futures)
     assert all(gone(pid) for pid in lanes)
+
+
+@pytest.fixture
+def undying() -> Iterator[Callable[[int], None]]:
+    """Keeps a process from ending, as a call of the system's does that nothing interrupts, until the test ends."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes, ptrace.restype = (
+        [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
+        ctypes.c_long,
+    )
+    seize, detach, trace_exit = 0x4206, 17, 0x40
+    held = []
+
+    def hold(pid: int) -> None:
+        assert ptrace(seize, pid, 0, trace_exit) == 0, os.strerror(ctypes.get_errno())
+        held.append(pid)
+
+    yield hold
+    for pid in held:
+        assert ptrace(detach, pid, 0, 0) == 0, os.strerror(ctypes.get_errno())
+    until(lambda: all(gone(pid) for pid in held), "the end of the processes")
+
+
+def test_close_leaves_a_process_that_does_not_end(unkind: Make, undying: Callable[[int], None]) -> None:
+    session = unkind(workers=2)
+    lanes = pids(session)
+    undying(lanes[1])
+    report = session.close(timeout=0.2)
+    assert (report.drained, report.abandoned) == (True, (1,))
+    assert (gone(lanes[0]), gone(lanes[1])) == (True, False)
+    assert session.close() == report
 
 
 def test_sessions_leave_no_descriptor(leaks: None, tiny: bytes) -> None:

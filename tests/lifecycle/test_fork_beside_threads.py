@@ -50,7 +50,8 @@ def body():
         assert mine.submit(X).result()[0].tolist() == (2 * X).tolist()
         assert mine.run(None, {"x": X.astype(">f4").astype("<f4")})[0].tolist() == (2 * X).tolist()
 def importing(name, *rest):
-    if name not in forked:
+    # The call's own imports: the fork's may not wait for another fork.
+    if name not in forked and threading.current_thread() is threading.main_thread():
         forked.append(name)
         spawn(in_child, body).join()
     return real(name, *rest)
@@ -173,3 +174,76 @@ print("fine")
 """
     )
     assert script(body, timeout=50) == (0, "fine\n", "")
+
+
+# Each needs a module that is imported when it is first needed.
+LATE = {
+    "_stream": "assert len(list(mine.stream([X] * 3))) == 3",
+    "_pipeline": "mine.pipeline().push(X)",
+    "_parallel": "mine.run_parallel([X])",
+    "run": "mine.open().close()",
+    "_health": "mine.health()",
+    "_waiting": "headway.wait([mine.submit(X)])",
+}
+
+
+@pytest.mark.parametrize("module", LATE)
+def test_forked_while_another_thread_imports_what_is_imported_late(module: str, script: Script) -> None:
+    body = (
+        CHILD
+        + f"""
+importing, forking, forked = threading.Event(), threading.Event(), threading.Event()
+class Slow:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "headway.{module}" and threading.current_thread() is thread:
+            importing.set()
+            assert forking.wait(10)
+            # In the middle of it as long as nobody waits for it.
+            forked.wait(0.5)
+sys.meta_path.insert(0, Slow)
+os.register_at_fork(before=forking.set, after_in_parent=forked.set)
+def body():
+    with headway.InferenceSession(load("tiny"), workers=1) as mine:
+        {LATE[module]}
+def use():
+    body()
+thread = threading.Thread(target=use)
+thread.start()
+assert importing.wait(10)
+in_child(body)
+thread.join()
+print("fine")
+"""
+    )
+    assert script(body, timeout=50) == (0, "fine\n", "")
+
+
+def test_nothing_is_imported_before_a_fork_without_other_threads(script: Script) -> None:
+    body = (
+        CHILD
+        + """
+with headway.InferenceSession(load("tiny"), workers=2) as session:
+    session.submit(X).result()
+    in_child(lambda: None)
+assert "headway._late" not in sys.modules
+print("fine")
+"""
+    )
+    assert script(body) == (0, "fine\n", "")
+
+
+def test_every_module_that_is_imported_late_is_known(script: Script) -> None:
+    # A program names the others itself, or they belong to a program of their own.
+    body = """
+from headway._late import LATE, import_all
+from pathlib import Path
+import_all()
+own = {"__main__", "_demo", "_lane", "_pictures", "_suite", "_suite_checks", "cli", "ez_rknn", "ort", "testing"}
+folder = Path(headway.__file__).parent
+files = {str(path.relative_to(folder).with_suffix("")).replace(os.sep, ".") for path in folder.rglob("*.py")}
+files = {name.removesuffix(".__init__") for name in files if name.split(".")[0] not in own}
+known = {name.removeprefix("headway.") for name in sys.modules if name.startswith("headway.")}
+print(sorted(files - known - {"__init__"}))
+"""
+    assert script(body) == (0, "[]\n", "")

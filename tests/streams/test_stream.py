@@ -219,8 +219,7 @@ def test_a_source_that_is_interrupted_ends_it_at_once(error: type[BaseException]
 
 
 def signal_it(number: int, ordered: bool) -> threading.Thread:
-    """Sends the signal to the main thread as soon as that waits in a stream. Between a submission and its place in the
-    stream, what the signal's handler raises would leave a request that nobody cancels."""
+    """Sends the signal to the main thread as soon as that waits in a stream."""
     main = threading.main_thread().ident or 0
 
     def waits() -> bool:

@@ -16,7 +16,7 @@ pub struct CloseReport {
     pub drained: bool,
     /// Requests that closing cancelled: because it was not to drain, or because the time was up.
     pub cancelled: u64,
-    /// Lanes whose engine has not returned; they are left to themselves.
+    /// Lanes whose engine has not returned, or whose process has not ended; they are left to themselves.
     pub abandoned: Vec<usize>,
 }
 
@@ -44,13 +44,18 @@ impl Shared {
         let mut state = lock(&self.state);
         state.phase = Phase::Closed;
         let (abandoned, cancelled) = (state.stuck(), state.cut);
-        let report = CloseReport { drained: cancelled == 0 && abandoned.is_empty(), cancelled, abandoned };
+        let drained = cancelled == 0 && abandoned.is_empty();
+        let mut report = CloseReport { drained, cancelled, abandoned };
         let lanes = state.take_engines();
         drop(state);
         drop(lanes);
         // The engine goes last; an abandoned lane keeps its own hold on it.
         let engine = lock(&self.engine).take();
-        drop(engine);
+        if let Some(engine) = engine {
+            report.abandoned.extend(engine.end(until));
+            report.abandoned.sort_unstable();
+            report.abandoned.dedup();
+        }
         report
     }
 }

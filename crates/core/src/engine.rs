@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::request::{Inputs, Wanted};
@@ -118,6 +119,11 @@ pub trait Engine: Send + Sync + 'static {
     /// True when its lanes take `Inputs::Binding` made of `ort::Places`: outputs are written where the caller says.
     fn places_outputs(&self) -> bool {
         false
+    }
+    /// Ends what runs beside its lanes, when no request will come any more. Waits until `until` (`None`: for ever), or for
+    /// as long as ending usually takes if that is longer, and names the lanes of which something has not ended.
+    fn end(&self, _until: Option<Instant>) -> Vec<usize> {
+        Vec::new()
     }
     /// For callers that know the concrete engine.
     fn as_any(&self) -> &dyn Any;

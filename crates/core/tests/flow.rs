@@ -2,11 +2,17 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use headway_core::admission::Overflow;
-use headway_core::error::ErrorKind;
+use headway_core::clock::{Clock, ManualClock};
+use headway_core::engine::{Engine, Lane, ModelInfo};
+use headway_core::error::{Error, ErrorKind};
 use headway_core::request::StreamKey;
+use headway_core::runtime::Shared;
 use headway_core::state::Config;
-use support::{Bench, ask, flow, outcome, word};
+use support::{Bench, ask, echo::Echo, flow, outcome, word};
 
 fn bench() -> Bench {
     Bench::new(Config::default())
@@ -125,7 +131,7 @@ fn expired_work_never_starts_even_when_nobody_looked_at_the_clock() {
     let late = bench.submit(ask(1).deadline(5));
     bench.submit(ask(2));
     let later = bench.submit(ask(3).deadline(5));
-    bench.clock.advance(std::time::Duration::from_millis(5));
+    bench.clock.advance(Duration::from_millis(5));
     let (work, numbers) = bench.start(0);
     assert_eq!(numbers, [2]);
     bench.answer(work);
@@ -286,12 +292,61 @@ fn an_engine_that_does_not_return_is_abandoned_and_named() {
     let (work, _) = bench.start(1);
     bench.flow.begin_close(true);
     assert!(bench.take(0).is_none());
-    let report = bench.flow.finish_close(Some(std::time::Duration::ZERO));
+    let report = bench.flow.finish_close(Some(Duration::ZERO));
     assert_eq!((report.abandoned.as_slice(), report.cancelled, report.drained), (&[1][..], 1, false));
     assert!(slot.is_ended());
     assert_eq!(bench.deliver(), ["1: cancelled"]);
     bench.answer(work);
     assert_eq!(bench.counters().cancelled, 1);
+}
+
+/// An engine of which something has not ended: a lane's process that cannot be killed.
+#[derive(Default)]
+struct Endless(Echo, Mutex<Vec<Option<Instant>>>);
+
+impl Engine for Endless {
+    fn name(&self) -> &'static str {
+        "endless"
+    }
+    fn info(&self) -> &ModelInfo {
+        self.0.info()
+    }
+    fn open_lane(&self, id: usize) -> Result<Box<dyn Lane>, Error> {
+        self.0.open_lane(id)
+    }
+    fn can_cancel(&self) -> bool {
+        false
+    }
+    fn end(&self, until: Option<Instant>) -> Vec<usize> {
+        self.1.lock().expect("no panic").push(until);
+        vec![2, 0]
+    }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+#[test]
+fn a_lane_whose_process_does_not_end_is_named_beside_the_others() {
+    for timeout in [Some(Duration::ZERO), None] {
+        let engine = Arc::new(Endless::default());
+        let theirs = Arc::clone(&engine) as Arc<dyn Engine>;
+        let config = Config { workers: 3, ..Config::default() };
+        let flow = Shared::new(config, Some(theirs), Clock::Manual(ManualClock::default())).expect("lanes");
+        flow.begin_close(true);
+        for lane in 0..3 {
+            assert!(flow.take(lane).is_none());
+        }
+        let before = Instant::now();
+        let report = flow.finish_close(timeout);
+        // All that was admitted has run; it is the engine that is left behind.
+        assert_eq!((report.abandoned, report.drained), (vec![0, 2], true));
+        let told = std::mem::take(&mut *engine.1.lock().expect("no panic"));
+        match timeout {
+            Some(_) => assert!(told.len() == 1 && told[0].is_some_and(|at| at >= before)),
+            None => assert_eq!(told, [None]),
+        }
+    }
 }
 
 #[test]

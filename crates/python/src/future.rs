@@ -10,7 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt, OnceLockExt};
 use pyo3::types::PyWeakrefMethods;
-use pyo3::types::{PyList, PyWeakrefReference};
+use pyo3::types::{PyList, PyTuple, PyWeakrefReference};
 
 use crate::bell::Bell;
 use crate::callback::{self, Callback};
@@ -53,6 +53,31 @@ impl InferenceFuture {
     pub(crate) fn filling(mut self, fills: Option<Later>) -> Self {
         self.fills = fills;
         self
+    }
+
+    /// The future as Python has it, given to `keep` first: a callable, or a callable and a tag that goes along.
+    ///
+    /// Between a call and the place where its caller puts what it returned, a signal's handler may raise; what came back is
+    /// then held by nobody, and nobody cancels it. Appending to a list or a deque here runs no Python code.
+    pub(crate) fn kept<'py>(
+        self,
+        py: Python<'py>,
+        keep: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, InferenceFuture>> {
+        let future = Bound::new(py, self)?;
+        let Some(keep) = keep else { return Ok(future) };
+        let done = match keep.cast::<PyTuple>() {
+            Ok(pair) => pair.get_borrowed_item(0).and_then(|keep| {
+                let tag = pair.get_borrowed_item(1)?;
+                keep.call1(((&future, tag),))
+            }),
+            Err(_) => keep.call1((&future,)),
+        };
+        if let Err(error) = done {
+            future.get().cancel(py)?;
+            return Err(error);
+        }
+        Ok(future)
     }
 
     /// The ending, converted once. Call it only when the slot has ended.

@@ -14,21 +14,22 @@ use crate::submit::{Call, CallOptions, Deadline};
 use crate::wait;
 
 /// Submits a feed in the place of a pipeline's frames, which end as dropped("pipeline_reset"). When it is refused,
-/// they go on.
+/// they go on. `keep` is as `_line_up`'s.
 #[pyfunction]
-#[pyo3(signature = (session, old, input_feed, output_names, *, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
+#[pyo3(signature = (session, old, input_feed, output_names, keep, *, timeout=Deadline::Session, priority=0, stream=None, run_options=None))]
 #[allow(clippy::too_many_arguments)]
-pub(crate) fn line_up_instead(
-    py: Python<'_>,
+pub(crate) fn line_up_instead<'py>(
+    py: Python<'py>,
     session: &Session,
     old: Vec<Bound<'_, InferenceFuture>>,
     input_feed: &Bound<'_, PyAny>,
     output_names: Option<&Bound<'_, PyAny>>,
+    keep: &Bound<'py, PyAny>,
     timeout: Deadline,
     priority: i32,
     stream: Option<&Bound<'_, PyAny>>,
     run_options: Option<&Bound<'_, PyAny>>,
-) -> PyResult<InferenceFuture> {
+) -> PyResult<Bound<'py, InferenceFuture>> {
     let core = session.core(py)?;
     core.enter(py)?;
     let options = CallOptions { timeout, priority, stream, run_options };
@@ -38,7 +39,7 @@ pub(crate) fn line_up_instead(
     let manner = core.manner(true, false, None);
     let slot = away(py, || core.shared.replace(&old, DropReason::PipelineReset, request, manner))
         .map_err(|error| core.raise(py, &error))?;
-    Ok(InferenceFuture::new(Arc::clone(&core), slot, call.form()))
+    InferenceFuture::new(Arc::clone(&core), slot, call.form()).kept(py, Some(keep))
 }
 
 /// What waits for room where `call` does not, because an event loop runs on this thread.

@@ -3,9 +3,8 @@
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use headway_core::batch::Limits;
 use headway_core::state::{Config, FlowConfig, Manner};
-use headway_core::timer;
+use headway_core::{batch::Limits, timer};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -247,27 +246,27 @@ impl Session {
         let manner = Manner { head_start, ..core.manner(block && !looped, true, None) };
         let full = |error| Instead::SUBMIT.of(py, &core, 0, block && looped, error);
         let slot = core.enqueue(py, request, manner, true).map_err(full)?;
-        let form = call.form();
-        Ok(InferenceFuture::new(Arc::clone(&core), slot, form).filling(out.and_then(Out::later)))
+        Ok(InferenceFuture::new(Arc::clone(&core), slot, call.form()).filling(out.and_then(Out::later)))
     }
 
     /// Submits without blocking: the future may still be waiting for room. `bounded`: for `submit_timeout` at most.
-    // The first four in order: reading keywords takes as long as the rest of the call's arguments.
-    #[pyo3(signature = (input_feed, output_names=None, bounded=false, run_options=None, *, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, _out=None))]
+    // The first five in order: reading keywords takes as long as the rest of the call's arguments.
+    #[pyo3(signature = (input_feed, output_names=None, bounded=false, run_options=None, _keep=None, *, any_lane=false, timeout=Deadline::Session, priority=0, stream=None, _out=None))]
     #[allow(clippy::too_many_arguments)]
-    fn _line_up(
+    fn _line_up<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         input_feed: &Bound<'_, PyAny>,
         output_names: Option<&Bound<'_, PyAny>>,
         bounded: bool,
         run_options: Option<&Bound<'_, PyAny>>,
+        _keep: Option<&Bound<'py, PyAny>>,
         any_lane: bool,
         timeout: Deadline,
         priority: i32,
         stream: Option<&Bound<'_, PyAny>>,
         _out: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<InferenceFuture> {
+    ) -> PyResult<Bound<'py, InferenceFuture>> {
         let core = self.core(py)?;
         core.enter(py)?;
         let options = CallOptions { timeout, priority, stream, run_options };
@@ -276,8 +275,9 @@ impl Session {
         let request = core.request(&call, core.how(), &options)?;
         let manner = Manner { any_lane, ..core.manner(true, bounded, None) };
         let slot = core.enqueue(py, request, manner, false)?;
-        let form = call.form();
-        Ok(InferenceFuture::new(Arc::clone(&core), slot, form).filling(out.and_then(Out::later)))
+        let future =
+            InferenceFuture::new(Arc::clone(&core), slot, call.form()).filling(out.and_then(Out::later));
+        future.kept(py, _keep)
     }
 
     #[doc = include_str!("help/run_async.txt")]

@@ -22,6 +22,8 @@ struct Berth {
     /// Another one is being started.
     starting: bool,
     restarts: u64,
+    /// Its processes that the supervisor was told to start and that have not ended.
+    alive: usize,
 }
 
 struct State {
@@ -179,7 +181,13 @@ impl Fleet {
         let mut counter = [0; 8];
         let _ = rustix::io::read(&self.bell, &mut counter);
         let mut state = self.state();
-        (std::mem::take(&mut state.orders), state.stopping)
+        let orders = std::mem::take(&mut state.orders);
+        if state.stopping {
+            return (Vec::new(), true);
+        }
+        // In the same look as `stopping`, or who waits for the end could see none while one is being started.
+        orders.iter().for_each(|&lane| state.berths[lane].alive += 1);
+        (orders, false)
     }
 
     /// Whether it is the model that the first process had: the file may be another's by now.
@@ -212,6 +220,7 @@ impl Fleet {
         let mut state = self.state();
         let doom = process.map_or(Doom::None, |process| process.doom());
         let berth = &mut state.berths[lane];
+        berth.alive = berth.alive.saturating_sub(1);
         if loading {
             berth.starting = false;
         } else if berth
@@ -288,11 +297,23 @@ impl Fleet {
         }
     }
 
-    /// Ends all processes.
-    pub(super) fn stop(&self) {
-        self.state().stopping = true;
+    /// Ends all processes. Gives the lanes that have one left at `until`.
+    pub(super) fn stop(&self, until: Option<Instant>) -> Vec<usize> {
+        let mut state = self.state();
+        state.stopping = true;
         self.changed.notify_all();
         self.ring();
+        while state.berths.iter().any(|berth| berth.alive > 0) {
+            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
+            // A day stands for ever: every look asks again.
+            let waited = self.changed.wait_timeout(state, left.unwrap_or(Duration::from_secs(86_400)));
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let lanes = state.berths.iter().enumerate().filter(|(_, berth)| berth.alive > 0);
+        lanes.map(|(lane, _)| lane).collect()
     }
 
     /// Each lane's process, and what went wrong last.

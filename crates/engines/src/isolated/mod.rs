@@ -28,7 +28,7 @@ mod wire;
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headway_core::engine::{BatchAxes, Engine, Lane, ModelInfo};
 use headway_core::error::{Error, ErrorKind};
@@ -64,6 +64,10 @@ pub struct Limits {
     /// How long a lane looks for an answer before it sleeps.
     pub spin: Duration,
 }
+
+/// How long processes may take to end at least: a second by themselves, then they are killed. One that is still there
+/// is in a call of the system's that nothing interrupts.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// An engine whose lanes are processes.
 pub struct IsolatedEngine {
@@ -153,6 +157,22 @@ impl Engine for IsolatedEngine {
         Ok(())
     }
 
+    fn end(&self, until: Option<Instant>) -> Vec<usize> {
+        // In a forked child the processes are the parent's.
+        if self.generation != timer::generation() {
+            return Vec::new();
+        }
+        let Some(thread) = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Vec::new();
+        };
+        let left = self.fleet.stop(until.map(|at| at.max(Instant::now() + ENDING)));
+        if left.is_empty() {
+            let _ = thread.join();
+        }
+        // Otherwise the thread stays to bury the rest: they would die with it, if they could.
+        left
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -160,15 +180,8 @@ impl Engine for IsolatedEngine {
 
 impl Drop for IsolatedEngine {
     fn drop(&mut self) {
-        // In a forked child the processes are the parent's.
-        if self.generation != timer::generation() {
-            return;
-        }
-        self.fleet.stop();
-        if let Some(thread) = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // Bounded: what does not end is killed.
-            let _ = thread.join();
-        }
+        // Nothing to do after a close. Whoever lets go of the engine without one is kept for a moment at most.
+        self.end(Some(Instant::now()));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headway_core::engine::Job;
 use headway_core::error::{Error, ErrorKind};
@@ -10,8 +10,10 @@ use headway_core::request::{Inputs, Wanted};
 use headway_core::value::{DType, Data, Dims, Memory, Tensor, Value, Values};
 use rustix::process::PidfdFlags;
 
+use super::Limits;
 use super::callee::Callee;
 use super::caller::Caller;
+use super::fleet::Fleet;
 use super::layout::{ANSWER, CALL, REPLY, STOP};
 use super::memory::SharedFile;
 use super::process::{Called, Doom, Exit, LaneProcess};
@@ -154,6 +156,24 @@ fn a_process_that_was_told_to_end_is_sent_nothing() {
     let called = process.call(None, &[job([])], &pool, Duration::ZERO);
     assert!(matches!(called, Called::Died { taken: false }));
     assert_eq!(header.word32(CALL).load(Ordering::Acquire), STOP);
+}
+
+#[test]
+fn lanes_whose_process_does_not_end_are_named() {
+    let fleet = Fleet::new(3, Limits::default()).expect("a descriptor");
+    let now = || Some(Instant::now());
+    assert_eq!(fleet.orders(), (vec![0, 1, 2], false));
+    fleet.lost(1, None, true, "its process does not start");
+    assert_eq!(fleet.stop(now()), [0, 2]);
+    // What was ordered too late is never started, so nobody waits for it.
+    fleet.open(3);
+    assert_eq!(fleet.orders(), (vec![], true));
+    fleet.lost(2, None, false, "ended");
+    assert_eq!(fleet.stop(now()), [0]);
+    let theirs = Arc::clone(&fleet);
+    let supervisor = std::thread::spawn(move || theirs.lost(0, None, false, "ended"));
+    assert!(fleet.stop(None).is_empty());
+    supervisor.join().expect("no panic");
 }
 
 #[test]

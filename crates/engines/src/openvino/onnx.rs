@@ -72,7 +72,11 @@ struct Scan<R> {
 impl<R: Read + Seek> Scan<R> {
     fn go(&mut self, to: u64) -> io::Result<()> {
         if to != self.at {
-            self.from.seek(SeekFrom::Start(to))?;
+            // Relative: a reader with a buffer keeps it, and asks the system only for what lies outside.
+            // Back, too, where a field's last number reaches beyond its message.
+            let place = |at| i64::try_from(at).map_err(|_| io::ErrorKind::InvalidData);
+            let by = place(to)? - place(self.at)?;
+            self.from.seek_relative(by)?;
             self.at = to;
         }
         Ok(())
@@ -187,8 +191,10 @@ impl<R: Read + Seek> Scan<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
+    use std::cell::Cell;
+    use std::io::{BufReader, Cursor};
     use std::path::PathBuf;
+    use std::rc::Rc;
 
     use super::*;
 
@@ -215,10 +221,42 @@ mod tests {
         assert_eq!(names(&face.inputs), ["x"]);
     }
 
+    /// A file that counts what it is asked.
+    struct Counted(Cursor<Vec<u8>>, Rc<Cell<usize>>);
+
+    impl Read for Counted {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.1.set(self.1.get() + 1);
+            self.0.read(into)
+        }
+    }
+
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.1.set(self.1.get() + 1);
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn what_is_skipped_costs_no_call_of_the_systems() {
+        // A graph of a thousand empty nodes with a byte each, before the model's own fields.
+        let nodes: Vec<u8> = std::iter::repeat_n([0x0a, 1, 0], 1_000).flatten().collect();
+        let mut file = vec![0x3a, (nodes.len() % 128 + 128) as u8, (nodes.len() / 128) as u8];
+        file.extend(nodes);
+        file.extend(model("mul.onnx"));
+        let asked = Rc::new(Cell::new(0));
+        let face = face(BufReader::new(Counted(Cursor::new(file), Rc::clone(&asked)))).expect("an ONNX file");
+        assert_eq!(names(&face.outputs), ["z"]);
+        assert!(asked.get() < 20, "{} calls", asked.get());
+    }
+
     #[test]
     fn what_is_no_onnx_has_no_face() {
         assert_eq!(face(Cursor::new(b"<?xml version=\"1.0\"?><net/>")), None);
         assert_eq!(face(Cursor::new([])), None);
+        // A message of one byte, whose number is outside of it.
+        assert_eq!(face(Cursor::new([0x3a, 1, 0x08, 1])), None);
         let whole = model("three.onnx");
         for end in 0..whole.len() {
             // Whatever is missing: no panic, and no name that is not there.
