@@ -45,6 +45,12 @@ impl Consumers {
         }
     }
 
+    /// How many orders are kept beside the usual one.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn held(&self) -> usize {
+        self.others.len()
+    }
+
     /// The ticket that each of a flow's orders waits for.
     pub(crate) fn heads(&self, flow: usize) -> impl Iterator<Item = Ticket> {
         let plain = (flow == PLAIN.0).then(|| self.plain.head()).flatten();

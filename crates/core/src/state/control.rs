@@ -172,6 +172,8 @@ impl State {
             self.phase = Phase::Draining;
         }
         self.cut += self.cancel_all(if drain { Aim::Line } else { Aim::All }, now, fx);
+        // The delivery bound holds nobody back any more, a caller beside a lane of its own least of all.
+        self.kick(now, fx);
         self.wake_everyone(fx);
         self.ring_all_pullers(fx);
     }
