@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headway_core::admission::Overflow;
+use headway_core::admission::{NOTICES_PER_PLACE, Overflow};
 use headway_core::clock::{Clock, ManualClock};
 use headway_core::engine::Engine;
 use headway_core::runtime::{Shared, Waiting};
@@ -162,4 +162,38 @@ fn the_delivery_thread_is_granted_the_next_free_lane_at_the_bound() {
     assert_eq!(outcome(&urgent), "done 7");
     bench.complete(worker);
     bench.returned(&due[0], false);
+}
+
+/// Closing lifts the delivery bound: nothing else will happen that could give the lane to who waits beside it.
+#[test]
+fn closing_gives_a_lane_to_a_caller_whom_the_bound_held_back() {
+    let clock = ManualClock::default();
+    let config = Config { caller_lanes: 1, delivery_depth: 1, ..Config::default() };
+    let engine: Arc<dyn Engine> = Arc::new(Echo::default());
+    let flow = Shared::new(config, Some(engine), Clock::Manual(clock.clone())).expect("lanes");
+    let bench = Bench { flow, clock };
+    bench.submit(ask(1));
+    let (work, _) = bench.start(0);
+    assert!(bench.submit(ask(2).callback().deadline(0)).is_ended(), "its callback is due");
+    let caller = bench.submit(ask(3).any_lane());
+    assert!(!look(&bench, &caller), "the bound is reached");
+    bench.flow.begin_close(true);
+    assert!(bench.flow.is_running(&caller), "granted");
+    assert!(look(&bench, &caller));
+    bench.answer(work);
+}
+
+#[test]
+fn who_runs_its_own_request_passes_nobody_in_the_line() {
+    let config = Config { flow: flow(1, Overflow::Block), delivery_depth: 99, ..Config::default() };
+    let bench = Bench::new(config);
+    for number in 0..NOTICES_PER_PLACE as u64 {
+        bench.submit(ask(number).callback().deadline(0));
+    }
+    let lined = bench.submit(ask(50).waits());
+    assert_eq!((lined.ticket(), bench.counters().waiting), (None, 0), "it waits for callbacks to return");
+    assert!(bench.flow.begin(ask(51).request, false).is_err());
+    bench.deliver();
+    assert_eq!(bench.run_all(), [50]);
+    assert!(bench.flow.begin(ask(51).request, false).is_ok());
 }

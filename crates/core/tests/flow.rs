@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use headway_core::admission::Overflow;
 use headway_core::error::ErrorKind;
 use headway_core::request::StreamKey;
@@ -300,4 +302,80 @@ fn a_request_that_its_caller_ran_gives_no_outcome_to_others() {
     bench.submit(ask(1));
     let (work, _) = bench.start(0);
     assert!(bench.answer(work).is_none());
+}
+
+#[test]
+fn each_ending_says_when() {
+    let ms = Duration::from_millis;
+    let bench = bench();
+    let done = bench.submit(ask(1));
+    let waiting = bench.submit(ask(2).deadline(20));
+    bench.advance(3);
+    let (work, _) = bench.start(0);
+    bench.advance(4);
+    bench.answer(work);
+    let overrun = bench.submit(ask(3).priority(1).deadline(15));
+    let (work, _) = bench.start(0);
+    bench.advance(13);
+    bench.answer(work);
+    let times = |slot: &headway_core::slot::SlotRef| {
+        let timing = slot.timing();
+        (timing.submitted, timing.started, timing.ended)
+    };
+    assert_eq!(times(&done), (ms(0), Some(ms(3)), Some(ms(7))));
+    assert_eq!(times(&waiting), (ms(0), None, Some(ms(20))));
+    assert_eq!(times(&overrun), (ms(7), Some(ms(7)), Some(ms(20))));
+}
+
+#[test]
+fn times_are_taken_once_for_each_way_to_end() {
+    let bench = bench();
+    bench.submit(ask(1));
+    bench.submit(ask(2).callback());
+    bench.cancel(&bench.submit(ask(3)));
+    bench.run_all();
+    let stats = bench.stats();
+    assert_eq!([stats.queue.count, stats.run.count, stats.delivery.count, stats.total.count], [2, 2, 0, 2]);
+    bench.deliver();
+    let stats = bench.stats();
+    assert_eq!([stats.delivery.count, stats.total.count], [1, 3]);
+    let run = bench.open_pulled(1, Overflow::Block);
+    bench.submit(ask(4).on(run).callback());
+    bench.run_all();
+    bench.pull_all(run);
+    let stats = bench.stats();
+    assert_eq!([stats.delivery.count, stats.total.count], [2, 4]);
+}
+
+#[test]
+fn the_usual_run_follows_the_runs_by_an_eighth() {
+    let bench = bench();
+    let run = |nanos| {
+        bench.submit(ask(1));
+        let (work, _) = bench.start(0);
+        bench.clock.advance(Duration::from_nanos(nanos));
+        bench.answer(work);
+        bench.flow.usual_run().map(|usual| usual.as_nanos())
+    };
+    assert_eq!(bench.flow.usual_run(), None);
+    assert_eq!(run(0), Some(1), "it has run");
+    assert_eq!(run(1), Some(1), "and that stays known");
+    assert_eq!(run(8_000), Some(1_000));
+    assert_eq!(run(16_000), Some(2_875));
+}
+
+/// Whoever closes without having begun it waits for what was admitted.
+#[test]
+fn finishing_a_close_that_nobody_began_drains() {
+    let bench = bench();
+    let slot = bench.submit(ask(1));
+    let report = std::thread::scope(|scope| {
+        let closing = scope.spawn(|| bench.flow.finish_close(None));
+        while !bench.flow.is_closing() {
+            std::thread::yield_now();
+        }
+        bench.run(0);
+        closing.join().expect("no panic")
+    });
+    assert_eq!((outcome(&slot), report.drained), ("done 1".into(), true));
 }

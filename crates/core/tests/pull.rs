@@ -361,3 +361,13 @@ fn a_dropped_request_leaves_its_place_and_counts_for_its_reason() {
     assert!(slots.iter().all(|slot| support::outcome(slot) == "dropped pipeline_reset"));
     assert_eq!(bench.counters().dropped[DropReason::PipelineReset as usize], 2);
 }
+
+#[test]
+fn draining_does_not_wait_for_what_nobody_will_pull() {
+    let bench = bench(1);
+    let run = bench.open_pulled(1, Overflow::Block);
+    push_all(&bench, run, [1]);
+    bench.run_all();
+    bench.flow.drain_flow(run, None);
+    assert_eq!(tally(&bench, run, 1), [0, 0, 0, 1, 0, 0]);
+}
