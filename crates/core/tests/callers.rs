@@ -197,3 +197,30 @@ fn who_runs_its_own_request_passes_nobody_in_the_line() {
     assert_eq!(bench.run_all(), [50]);
     assert!(bench.flow.begin(ask(51).request, false).is_ok());
 }
+
+#[test]
+fn a_callers_lane_gets_one_thread_while_the_session_is_open() {
+    let bench = bench(1, 1);
+    assert!(!bench.flow.staff(0), "it has a worker");
+    bench.submit(ask(1));
+    assert!(bench.take(1).is_none(), "not what belongs on the workers' lanes");
+    assert!(bench.flow.staff(1) && !bench.flow.staff(1));
+    bench.submit(ask(2).any_lane());
+    let (work, numbers) = bench.start(1);
+    assert_eq!(numbers, [2]);
+    bench.answer(work);
+    let closed = self::bench(1, 1);
+    closed.flow.begin_close(true);
+    assert!(!closed.flow.staff(1));
+}
+
+#[test]
+fn what_the_delivery_thread_is_about_to_wait_for_goes_ahead() {
+    let bench = bench(1, 0);
+    (1..=2).for_each(|number| drop(bench.submit(ask(number).priority(1))));
+    let slot = bench.submit(ask(3));
+    bench.flow.hurry(&slot);
+    bench.flow.hurry(&slot);
+    assert_eq!((0..3).map(|_| bench.run(0)).collect::<Vec<_>>(), [Some(3), Some(1), Some(2)]);
+    bench.flow.hurry(&slot);
+}

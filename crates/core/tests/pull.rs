@@ -297,11 +297,13 @@ fn a_bell_rings_for_an_output_and_for_the_end_and_not_once_forgotten() {
     let bell = Arc::new(Bell::new().expect("a descriptor"));
     let wait = |number| bench.flow.await_output(run, &bell, number);
     assert!(wait(1) && wait(2) && wait(3));
+    let other = Arc::new(Bell::new().expect("a descriptor"));
+    assert!(bench.flow.await_output(run, &other, 2));
     bench.flow.forget_output(run, &bell, 2);
     push_all(&bench, run, [1]);
     assert_eq!(bell.answer(), Vec::<u64>::new());
     bench.run_all();
-    assert_eq!(bell.answer(), [1, 3]);
+    assert_eq!((bell.answer(), other.answer()), (vec![1, 3], vec![2]));
     assert!(!wait(4), "there is an output");
     assert_eq!(bench.pull(run), "1: done 1");
     assert!(wait(5));

@@ -168,3 +168,19 @@ fn under_drop_oldest_nobody_overtakes_those_who_waited_for_notices() {
     assert_eq!(bench.run(0), Some(NOTICES_PER_PLACE as u64));
     assert!(lined.ticket().is_some());
 }
+
+#[test]
+fn a_number_is_not_given_out_while_an_urgent_request_of_the_old_flow_waits() {
+    let bench = Bench::new(Config::default());
+    let second = bench.flow.open_flow(flow(1, Overflow::Block)).expect("open");
+    let urgent = bench.submit(ask(1).on(second).urgent());
+    bench.flow.close_flow(second);
+    assert_ne!(bench.flow.open_flow(flow(1, Overflow::Block)).ok(), Some(second), "it is still its own");
+    let (work, _) = bench.start(0);
+    assert_ne!(bench.flow.open_flow(flow(1, Overflow::Block)).ok(), Some(second), "and while it runs");
+    bench.answer(work);
+    assert_eq!(outcome(&urgent), "done 1");
+    assert_eq!(bench.flow.open_flow(flow(1, Overflow::Block)).ok(), Some(second));
+    bench.flow.begin_close(true);
+    assert!(bench.flow.open_flow(flow(1, Overflow::Block)).is_err());
+}

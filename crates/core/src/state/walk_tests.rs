@@ -1,6 +1,8 @@
 //! Random transitions: nobody sleeps beside what it could do, the timer is told in time, and of what has ended
 //! nothing is left.
 
+mod ops;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::{Aim, Config, Delivery, Effects, FlowConfig, Manner, Output, Pulled, State, Turn};
-use crate::admission::{Overflow, Patience};
+use crate::admission::Overflow;
 use crate::batch::Limits;
 use crate::placement::Placement;
 use crate::request::{Group, Inputs, Request, StreamKey, Time, Wanted};
@@ -16,51 +18,10 @@ use crate::slot::SlotRef;
 use crate::value::Values;
 use crate::work::Work;
 
+use ops::{New, Op, configs, ops};
+
 /// The flow whose outcomes are pulled.
 const PULLED: usize = 2;
-
-#[derive(Debug, Clone)]
-struct New {
-    flow: usize,
-    patience: Patience,
-    priority: i32,
-    key: Option<i64>,
-    deadline: Option<u64>,
-    room: Option<u64>,
-    callback: bool,
-    any_lane: bool,
-    urgent: bool,
-    head_start: bool,
-    group: Option<(u64, u32)>,
-}
-
-#[derive(Debug, Clone)]
-enum Op {
-    Submit(New),
-    /// On the thread that waits for it, `true` for the delivery thread.
-    Begin(Option<i64>, bool),
-    /// A worker that is awake comes back.
-    Turn(usize),
-    Complete(usize, bool),
-    Cancel(Index),
-    Attach(Index),
-    /// A thread waits for a request and would run it, `true` for the delivery thread.
-    Claim(Index, bool),
-    /// It has left.
-    Unclaim(Index),
-    /// A thread waits for a request and would not.
-    Await(Index),
-    Advance(u64),
-    /// The delivery thread takes so many, or sleeps.
-    Collect(usize),
-    Returned,
-    /// A thread pulls, or sleeps.
-    Pull,
-    CloseFlow(usize),
-    StopFlow,
-    CancelAll,
-    Close(bool),
-}
 
 /// What those who sleep wait for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -169,6 +130,8 @@ impl Walk {
     /// A thread that sleeps has nothing that it could run, but for what others come for.
     fn nobody_sleeps_beside_work(&mut self) {
         let state = &self.state;
+        let hung = state.config.run_timeout.is_some() && state.lanes.iter().all(|lane| lane.hung);
+        assert!(!hung || state.waiting() == 0, "nobody will ever run it");
         let waking = state.lanes.iter().filter(|lane| lane.waking && !lane.busy).count();
         let pinned = state.config.placement.as_ref().is_some_and(|placement| placement.is_pinned());
         if state.waiting() <= waking && !pinned {
@@ -328,6 +291,10 @@ impl Walk {
             self.returned();
             while self.pull() {}
         }
+        if self.state.config.run_timeout.is_some() {
+            // Lanes that are to be looked at.
+            self.advance(1_000);
+        }
         let state = &self.state;
         assert!(self.slots.iter().all(|slot| slot.is_ended()));
         assert_eq!(self.over(), Over { quiet: true, left: true, told: true });
@@ -345,82 +312,6 @@ impl Walk {
         assert_eq!(state.counters.undelivered, 0);
         assert!(state.keys.none_live());
     }
-}
-
-fn news() -> impl Strategy<Value = New> {
-    let patience =
-        prop_oneof![4 => Just(Patience::Wait), 2 => Just(Patience::Never), 1 => Just(Patience::Delivery)];
-    let few = || prop_oneof![2 => Just(None), 1 => (0..20_u64).prop_map(Some)];
-    let group = prop::option::weighted(0.9, (0..2_u64, 1..3_u32));
-    let who = (0..4_usize, patience, -1..2_i32, prop::option::of(0..3_i64), few(), few());
-    (who, prop::array::uniform4(any::<bool>()), 0..12_u8, group).prop_map(|(who, flags, urgent, group)| {
-        let (flow, patience, priority, key, deadline, room) = who;
-        let [callback, any_lane, head_start, plain] = flags;
-        New {
-            flow: flow.saturating_sub(1),
-            patience,
-            priority: if plain { 0 } else { priority },
-            key,
-            deadline,
-            room,
-            callback: callback && flow <= PULLED,
-            any_lane,
-            urgent: urgent == 0,
-            head_start,
-            group,
-        }
-    })
-}
-
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let at = any::<Index>;
-    let op = prop_oneof![
-        40 => news().prop_map(Op::Submit),
-        3 => (prop::option::of(0..3_i64), any::<bool>()).prop_map(|(key, ahead)| Op::Begin(key, ahead)),
-        30 => (0..3_usize).prop_map(Op::Turn),
-        20 => (0..3_usize, any::<bool>()).prop_map(|(lane, well)| Op::Complete(lane, well)),
-        8 => at().prop_map(Op::Cancel),
-        3 => at().prop_map(Op::Attach),
-        10 => (at(), prop::bool::weighted(0.2)).prop_map(|(at, ahead)| Op::Claim(at, ahead)),
-        3 => at().prop_map(Op::Unclaim),
-        3 => at().prop_map(Op::Await),
-        8 => (0..9_u64).prop_map(Op::Advance),
-        8 => (1..4_usize).prop_map(Op::Collect),
-        8 => Just(Op::Returned),
-        8 => Just(Op::Pull),
-        1 => (1..3_usize).prop_map(Op::CloseFlow),
-        1 => Just(Op::StopFlow),
-        1 => Just(Op::CancelAll),
-        1 => any::<bool>().prop_map(Op::Close),
-    ];
-    prop::collection::vec(op, 1..120)
-}
-
-fn configs() -> impl Strategy<Value = Config> {
-    let policies = [Overflow::Block, Overflow::Raise, Overflow::DropOldest, Overflow::DropNewest];
-    let flow = (1..4_usize, prop::sample::select(policies.to_vec()));
-    (1..3_usize, 0..2_usize, flow, 1..4_usize, prop::array::uniform3(any::<bool>()), 1..3_usize).prop_map(
-        |(
-            workers,
-            caller_lanes,
-            (queue_depth, overflow),
-            delivery_depth,
-            [serial, ordered, tell_drops],
-            max_batch,
-        )| {
-            Config {
-                workers,
-                caller_lanes,
-                flow: FlowConfig { queue_depth, overflow },
-                delivery_depth,
-                serial,
-                ordered,
-                tell_drops,
-                max_batch,
-                ..Config::default()
-            }
-        },
-    )
 }
 
 fn walk(config: Config, staffed: bool, ops: &[Op], drain: bool) {
