@@ -320,3 +320,14 @@ fn a_callback_is_added_to_the_one_request_and_to_nobody_beside_it() {
     assert!(!bench.flow.is_running(&next));
     assert_eq!(bench.counters().undelivered, 0);
 }
+
+#[test]
+fn an_urgent_request_passes_every_bound_and_leaves_its_place_to_no_other_urgent_one() {
+    let bench = Bench::new(Config { flow: flow(2, Overflow::Raise), ..Config::default() });
+    (1..=2).for_each(|number| drop(bench.submit(ask(number))));
+    (3..=4).for_each(|number| drop(bench.submit(ask(number).urgent())));
+    assert_eq!(bench.run_all(), [3, 4, 1, 2]);
+    bench.submit(ask(5));
+    bench.submit(ask(6).priority(1));
+    assert_eq!(bench.run_all(), [6, 5]);
+}

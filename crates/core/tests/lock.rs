@@ -264,6 +264,7 @@ fn an_abandoned_lane_goes_when_its_run_returns() {
     let work = flow.try_take(0).expect("work");
     let report = flow.finish_close(Some(Duration::ZERO));
     assert_eq!((report.abandoned.as_slice(), flag.lane_dropped.load(Ordering::SeqCst)), (&[0][..], false));
+    flow.begin_close(true);
     flow.complete(work);
     assert!(flag.lane_dropped.load(Ordering::SeqCst), "without the lock");
 }

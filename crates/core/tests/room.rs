@@ -184,3 +184,16 @@ fn a_number_is_not_given_out_while_an_urgent_request_of_the_old_flow_waits() {
     bench.flow.begin_close(true);
     assert!(bench.flow.open_flow(flow(1, Overflow::Block)).is_err());
 }
+
+#[test]
+fn waiting_for_room_is_counted_from_the_call() {
+    let (bench, _) = full(1, Overflow::Block);
+    bench.advance(3);
+    let mut asked = ask(2).waits();
+    asked.manner.room_for = Some(std::time::Duration::from_millis(5));
+    let slot = bench.submit(asked);
+    bench.advance(4);
+    assert!(!slot.is_ended());
+    bench.advance(1);
+    assert_eq!(slot.refusal().map(|error| error.kind), Some(ErrorKind::QueueFull));
+}

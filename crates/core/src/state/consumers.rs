@@ -38,9 +38,9 @@ impl Consumers {
         }
     }
 
-    /// Forgets an order that holds nothing.
-    pub(crate) fn forget_empty(&mut self, consumer: &Consumer) {
-        if *consumer != PLAIN && self.others.get(consumer).is_some_and(Reorder::is_empty) {
+    /// Forgets an order, which holds nothing any more.
+    pub(crate) fn forget(&mut self, consumer: &Consumer) {
+        if *consumer != PLAIN {
             self.others.remove(consumer);
         }
     }

@@ -123,10 +123,9 @@ impl State {
             .collect();
         // The line first, or it would move up into the places that become free.
         for (index, _) in live.iter().filter(|(_, ticketed)| !ticketed) {
-            let error = if aim == Aim::All && self.phase == Phase::Open {
-                Early::Cancelled.refusal(false)
-            } else {
-                closed()
+            let error = match self.phase {
+                Phase::Open => Early::Cancelled.refusal(false),
+                Phase::Draining | Phase::Closed => closed(),
             };
             self.refuse(*index, error, fx);
         }

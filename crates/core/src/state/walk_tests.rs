@@ -42,6 +42,8 @@ struct Walk {
     alarms: BTreeSet<Time>,
     /// A thread sleeps until there is something to pull.
     pulling: bool,
+    /// Workers that have left.
+    left: BTreeSet<usize>,
 }
 
 impl Walk {
@@ -64,6 +66,7 @@ impl Walk {
             collected: Vec::new(),
             alarms: BTreeSet::new(),
             pulling: false,
+            left: BTreeSet::new(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Walk {
             assert!(settled || !news, "who closes would sleep on");
         }
         assert!(self.state.counters.conserved());
+        self.nothing_is_over_too_soon();
         self.everybody_is_told();
         self.nobody_sleeps_beside_work();
         result
@@ -111,6 +115,19 @@ impl Walk {
     fn takes(&mut self, work: Work) {
         let lane = work.lane;
         assert!(self.works[lane].replace(work).is_none(), "one at a time on a lane");
+    }
+
+    /// Whoever closes believes what the state says is over.
+    fn nothing_is_over_too_soon(&self) {
+        let Over { quiet, left, told } = self.over();
+        let hung = self.state.config.run_timeout.is_some();
+        assert!(!quiet || self.state.waiting() == 0);
+        assert!(!quiet || hung || self.works.iter().all(Option::is_none), "a lane is at work");
+        assert!(!told || (self.collected.is_empty() && self.state.due() == 0), "callbacks are to be called");
+        assert!(!self.state.deaf || self.state.due() == 0, "the delivery thread has left");
+        // The last to leave has left when the state is looked at, and is noted a moment later.
+        let driven = self.state.lanes.iter().filter(|lane| lane.is_driven()).count();
+        assert!(!left || hung || self.left.len() + 1 >= driven, "a worker has not left");
     }
 
     /// The timer, the delivery thread and who pulls.
@@ -182,9 +199,10 @@ impl Walk {
         self.slots.extend(slot.ok());
     }
 
-    fn begin(&mut self, key: Option<i64>, ahead: bool) {
+    fn begin(&mut self, key: Option<i64>, ahead: bool, deadline: Option<u64>) {
         let mut request = Request::new(Inputs::Feeds(Values::new()), Wanted::All);
         request.stream = key.map(StreamKey::Int);
+        request.deadline = deadline.map(|after| self.now + Time::from_millis(after));
         if let Some(work) = self.act(|state, now, fx| state.begin(&mut request, ahead, now, fx)) {
             self.takes(work);
         }
@@ -195,8 +213,10 @@ impl Walk {
         if !slot.is_driven() || slot.gone || slot.parked {
             return;
         }
-        if let Turn::Work(work) = self.act(|state, now, fx| state.turn(lane, true, now, fx)) {
-            self.takes(work);
+        match self.act(|state, now, fx| state.turn(lane, true, now, fx)) {
+            Turn::Work(work) => self.takes(work),
+            Turn::Park => {}
+            Turn::Leave => drop(self.left.insert(lane)),
         }
     }
 
@@ -229,11 +249,9 @@ impl Walk {
     }
 
     fn collect(&mut self, most: usize) {
-        if self.state.ready.is_empty() && !self.state.delivery_over() {
-            self.state.listening = true;
-        } else {
-            self.state.take_ready(most, &mut self.collected);
-        }
+        self.state.deaf |= self.state.delivery_over();
+        self.state.listening = self.state.ready.is_empty() && !self.state.deaf;
+        self.state.take_ready(most, &mut self.collected);
     }
 
     fn returned(&mut self) {
@@ -257,7 +275,7 @@ impl Walk {
         };
         match op {
             Op::Submit(new) => self.submit(new),
-            Op::Begin(key, ahead) => self.begin(*key, *ahead),
+            Op::Begin(key, ahead, deadline) => self.begin(*key, *ahead, *deadline),
             Op::Turn(lane) => self.turn(lane % lanes),
             Op::Complete(lane, well) => self.complete(lane % lanes, *well),
             Op::Advance(millis) => self.advance(*millis),
@@ -300,7 +318,7 @@ impl Walk {
         assert_eq!(self.over(), Over { quiet: true, left: true, told: true });
         assert!(state.delivery_over() && state.flow_is_empty(PULLED));
         assert_eq!((state.deadlines.next(), state.consumers.held()), (None, 0));
-        assert!(state.entries.iter().all(Option::is_none));
+        assert!(state.entries.iter().all(Option::is_none) && state.urgent.is_empty());
         assert_eq!(state.free.len(), state.entries.len(), "each place is free once");
         assert_eq!((state.callers, state.leads, state.notices, state.told), (0, 0, 0, 0));
         let flows = state.flows.iter();

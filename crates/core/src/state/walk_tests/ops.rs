@@ -28,7 +28,7 @@ pub(super) struct New {
 pub(super) enum Op {
     Submit(New),
     /// On the thread that waits for it, `true` for the delivery thread.
-    Begin(Option<i64>, bool),
+    Begin(Option<i64>, bool, Option<u64>),
     /// A worker that is awake comes back.
     Turn(usize),
     Complete(usize, bool),
@@ -79,9 +79,10 @@ fn news() -> impl Strategy<Value = New> {
 
 pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
     let at = any::<Index>;
+    let few = || prop_oneof![2 => Just(None), 1 => (0..20_u64).prop_map(Some)];
     let op = prop_oneof![
         40 => news().prop_map(Op::Submit),
-        3 => (prop::option::of(0..3_i64), any::<bool>()).prop_map(|(key, ahead)| Op::Begin(key, ahead)),
+        3 => (prop::option::of(0..3_i64), any::<bool>(), few()).prop_map(|(key, ahead, at)| Op::Begin(key, ahead, at)),
         30 => (0..3_usize).prop_map(Op::Turn),
         20 => (0..3_usize, any::<bool>()).prop_map(|(lane, well)| Op::Complete(lane, well)),
         8 => at().prop_map(Op::Cancel),
