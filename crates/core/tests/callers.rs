@@ -224,3 +224,52 @@ fn what_the_delivery_thread_is_about_to_wait_for_goes_ahead() {
     assert_eq!((0..3).map(|_| bench.run(0)).collect::<Vec<_>>(), [Some(3), Some(1), Some(2)]);
     bench.flow.hurry(&slot);
 }
+
+#[test]
+fn a_waiting_thread_starts_nothing_that_has_expired() {
+    let bench = bench(1, 1);
+    let late = bench.submit(ask(1).deadline(5));
+    bench.clock.advance(Duration::from_millis(5));
+    assert!(!look(&bench, &late), "nobody has looked at the clock yet");
+    bench.flow.leave(&late);
+    bench.advance(0);
+    assert_eq!(outcome(&late), "expired waiting");
+    // Nor is it granted a lane.
+    bench.submit(ask(2));
+    let (work, _) = bench.start(0);
+    let other = bench.flow.begin(ask(3).request, false).expect("the callers' lane");
+    let late = bench.submit(ask(4).any_lane().deadline(9));
+    assert!(!look(&bench, &late));
+    bench.clock.advance(Duration::from_millis(4));
+    bench.complete(other);
+    assert!(!bench.flow.is_running(&late));
+    bench.advance(0);
+    assert_eq!(outcome(&late), "expired waiting");
+    bench.answer(work);
+}
+
+#[test]
+fn a_waiting_thread_passes_no_urgent_request() {
+    let bench = bench(1, 0);
+    let slot = bench.submit(ask(1));
+    bench.submit(ask(2).urgent());
+    assert!(!look(&bench, &slot));
+    assert_eq!(bench.run_all(), [2, 1]);
+}
+
+#[test]
+fn a_thread_that_leaves_late_takes_nobody_elses_place() {
+    let bench = bench(1, 1);
+    let old = bench.submit(ask(1));
+    assert!(look(&bench, &old));
+    bench.submit(ask(2).priority(1));
+    let (work, _) = bench.start(0);
+    let other = bench.flow.begin(ask(3).request, false).expect("the callers' lane");
+    let caller = bench.submit(ask(4).any_lane());
+    assert!(!look(&bench, &caller));
+    bench.flow.leave(&old);
+    bench.complete(other);
+    assert!(bench.flow.is_running(&caller), "granted");
+    bench.flow.leave(&caller);
+    bench.answer(work);
+}

@@ -116,6 +116,19 @@ fn at_the_bound_serial_runs_what_comes_before_the_awaited_one() {
 }
 
 #[test]
+fn at_the_bound_serial_does_not_start_the_awaited_one_beside_another_of_its_key() {
+    let bench = Bench::new(Config { serial: true, workers: 2, delivery_depth: 1, ..Config::default() });
+    bench.submit(ask(1).key(7).priority(1));
+    let (work, _) = bench.start(0);
+    bench.submit(ask(2).key(7).callback());
+    bench.submit(ask(3).key(7).callback().deadline(0));
+    assert!(bench.take(1).is_none(), "its key runs");
+    bench.answer(work);
+    assert_eq!(bench.run(1), Some(2));
+    assert_eq!(bench.deliver(), ["2: done 2", "3: expired waiting"]);
+}
+
+#[test]
 fn closing_lifts_the_gate_and_still_delivers_everything() {
     let bench = bench(1, 1);
     bench.submit(ask(1).callback());

@@ -42,6 +42,8 @@ struct Walk {
     alarms: BTreeSet<Time>,
     /// A thread sleeps until there is something to pull.
     pulling: bool,
+    /// Requests whose threads wait for them, and would run them.
+    parked: BTreeSet<u64>,
     /// Workers that have left.
     left: BTreeSet<usize>,
 }
@@ -66,6 +68,7 @@ impl Walk {
             collected: Vec::new(),
             alarms: BTreeSet::new(),
             pulling: false,
+            parked: BTreeSet::new(),
             left: BTreeSet::new(),
         }
     }
@@ -78,8 +81,11 @@ impl Walk {
     fn act<R>(&mut self, transition: impl FnOnce(&mut State, Time, &mut Effects) -> R) -> R {
         let mut fx = Effects::default();
         let before = self.over();
+        let asleep = self.asleep();
         let result = transition(&mut self.state, self.now, &mut fx);
         let settled = fx.settled;
+        let woken = asleep.difference(&self.asleep()).copied().collect::<BTreeSet<usize>>();
+        assert_eq!(fx.wake.iter().copied().collect::<BTreeSet<usize>>(), woken, "who is woken comes");
         self.carry_out(fx);
         let Over { quiet, left, told } = self.over();
         if self.state.phase > super::Phase::Open {
@@ -93,11 +99,12 @@ impl Walk {
         result
     }
 
+    fn asleep(&self) -> BTreeSet<usize> {
+        (0..self.works.len()).filter(|lane| self.state.lanes[*lane].parked).collect()
+    }
+
     fn carry_out(&mut self, mut fx: Effects) {
         self.alarms.extend(fx.arm.take());
-        for lane in fx.wake.drain(..) {
-            assert!(!self.state.lanes[lane].parked, "it is woken once");
-        }
         if fx.deliver {
             self.state.listening = false;
         }
@@ -107,6 +114,7 @@ impl Walk {
         let Some(mut rare) = rare else { return };
         rare.refusals.drain(..).for_each(|(slot, error)| slot.refuse(error));
         for slot in rare.grants.drain(..) {
+            assert!(self.parked.remove(&slot.id), "nobody would run it");
             let work = slot.take_grant().expect("granted");
             self.takes(work);
         }
@@ -230,7 +238,9 @@ impl Walk {
         if slot.is_ended() {
             return;
         }
+        self.parked.insert(slot.id);
         if let Some(work) = self.act(|state, now, fx| state.claim(slot, ahead, now, fx)) {
+            self.parked.remove(&slot.id);
             self.takes(work);
         }
     }
@@ -283,15 +293,28 @@ impl Walk {
             Op::Returned => self.returned(),
             Op::Pull => drop(self.pull()),
             Op::CloseFlow(flow) => self.act(|state, _, fx| state.close_flow(*flow, fx)),
+            Op::DrainFlow => self.act(|state, now, fx| {
+                state.close_flow(PULLED, fx);
+                state.discard_flow(PULLED, now, fx);
+            }),
             Op::StopFlow => self.act(|state, now, fx| state.stop_flow(PULLED, now, fx)),
             Op::CancelAll => drop(self.act(|state, now, fx| state.cancel_all(Aim::All, now, fx))),
             Op::Close(drain) => self.act(|state, now, fx| state.begin_close(*drain, now, fx)),
-            Op::Cancel(at) | Op::Attach(at) | Op::Claim(at, _) | Op::Unclaim(at) | Op::Await(at) => {
+            Op::Cancel(at)
+            | Op::Attach(at)
+            | Op::Claim(at, _)
+            | Op::Unclaim(at)
+            | Op::Await(at)
+            | Op::Hurry(at) => {
                 let Some(slot) = slot(at) else { return };
                 match op {
                     Op::Attach(_) => drop(self.act(|state, _, _| state.attach(&slot, Box::new(())))),
                     Op::Claim(_, ahead) => self.claim(&slot, *ahead),
-                    Op::Unclaim(_) => self.act(|state, _, _| state.unclaim(&slot)),
+                    Op::Unclaim(_) => {
+                        self.parked.remove(&slot.id);
+                        self.act(|state, _, _| state.unclaim(&slot));
+                    }
+                    Op::Hurry(_) => self.act(|state, now, fx| state.hurry_slot(&slot, now, fx)),
                     Op::Await(_) => self.act(|state, now, fx| state.await_slot(&slot, now, fx)),
                     _ => drop(self.act(|state, now, fx| state.cancel(&slot, now, fx))),
                 }

@@ -38,6 +38,8 @@ pub(super) enum Op {
     Claim(Index, bool),
     /// It has left.
     Unclaim(Index),
+    /// The delivery thread is about to wait for a request.
+    Hurry(Index),
     /// A thread waits for a request and would not.
     Await(Index),
     Advance(u64),
@@ -47,6 +49,8 @@ pub(super) enum Op {
     /// A thread pulls, or sleeps.
     Pull,
     CloseFlow(usize),
+    /// What is pulled is not pulled any more: what is there still runs, or does not.
+    DrainFlow,
     StopFlow,
     CancelAll,
     Close(bool),
@@ -90,11 +94,13 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
         10 => (at(), prop::bool::weighted(0.2)).prop_map(|(at, ahead)| Op::Claim(at, ahead)),
         3 => at().prop_map(Op::Unclaim),
         3 => at().prop_map(Op::Await),
+        2 => at().prop_map(Op::Hurry),
         8 => (0..9_u64).prop_map(Op::Advance),
         8 => (1..4_usize).prop_map(Op::Collect),
         8 => Just(Op::Returned),
         8 => Just(Op::Pull),
         1 => (1..3_usize).prop_map(Op::CloseFlow),
+        1 => Just(Op::DrainFlow),
         1 => Just(Op::StopFlow),
         1 => Just(Op::CancelAll),
         1 => any::<bool>().prop_map(Op::Close),
