@@ -148,6 +148,11 @@ fn pinned_flows_take_turns_and_larger_priorities_come_first() {
     bench.submit(ask(20).on(second).priority(1));
     bench.submit(ask(21).priority(1));
     assert_eq!(bench.run_all(), [20, 21, 11, 1, 12, 2]);
+    bench.submit(ask(3).on(second));
+    bench.submit(ask(4));
+    assert_eq!(bench.run(0), Some(3));
+    bench.submit(ask(5).on(second).priority(1));
+    assert_eq!(bench.run_all(), [5, 4], "although it is not its flow's turn");
 }
 
 #[test]
@@ -159,4 +164,18 @@ fn a_pinned_urgent_request_runs_on_its_core_too() {
     bench.submit(ask(4).urgent());
     assert_eq!((bench.run(1), bench.run(0)), (Some(4), Some(3)));
     assert_eq!((bench.run(1), bench.run(0)), (Some(2), Some(1)));
+}
+
+#[test]
+fn what_delivery_waits_for_runs_on_its_own_core() {
+    let bench = Bench::new(Config {
+        workers: 2,
+        delivery_depth: 1,
+        placement: Some(Arc::new(placement(&[0, 1], &[0, 1], true))),
+        ..Config::default()
+    });
+    bench.submit(ask(1).callback());
+    bench.submit(ask(2).callback().deadline(0));
+    assert_eq!((bench.run(1), bench.run(0)), (None, Some(1)));
+    assert_eq!(bench.deliver(), ["1: done 1", "2: expired waiting"]);
 }
