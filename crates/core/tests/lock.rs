@@ -121,6 +121,7 @@ fn session(depth: usize, overflow: Overflow) -> (Arc<Shared>, Arc<Flag>) {
 #[test]
 fn the_engine_runs_without_the_lock() {
     let (flow, _) = session(4, Overflow::Block);
+    assert!(flow.can_cancel(), "as its engine says");
     let slot = flow.submit(ask(1).request, ask(1).manner).expect("room");
     let seen = flow.wait(&slot, None, Waiting { execute: true, ahead: false, again: false });
     assert!(matches!(seen, Seen::Ended));

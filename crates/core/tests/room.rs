@@ -197,3 +197,10 @@ fn waiting_for_room_is_counted_from_the_call() {
     bench.advance(1);
     assert_eq!(slot.refusal().map(|error| error.kind), Some(ErrorKind::QueueFull));
 }
+
+#[test]
+fn a_call_that_raises_before_it_gets_here_counts_as_rejected_and_as_nothing_else() {
+    let bench = Bench::new(Config::default());
+    bench.flow.reject();
+    assert_eq!((bench.counters().rejected, bench.counters().submitted), (1, 0));
+}
