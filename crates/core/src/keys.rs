@@ -97,6 +97,12 @@ impl Keys {
         }
     }
 
+    /// True when every request of every key is over.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn none_live(&self) -> bool {
+        self.states.iter().all(|state| state.live == 0)
+    }
+
     /// A key's state.
     pub fn get_mut(&mut self, id: KeyId) -> &mut KeyState {
         &mut self.states[id as usize]

@@ -268,3 +268,21 @@ pub fn choose_flow(tops: impl Iterator<Item = (usize, i32)>, last: usize) -> Opt
     }
     best.map(|(flow, _)| flow)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Callers choose priorities and keys freely: nothing is kept of those that nobody uses any more.
+    #[test]
+    fn what_is_empty_is_forgotten() {
+        let mut queue = Queue::default();
+        for ticket in 1..100_u32 {
+            let item = Item { ticket: ticket.into(), index: 0, priority: ticket as i32, key: Some(ticket) };
+            queue.push(item);
+            assert!(queue.take(&item));
+        }
+        assert!(queue.is_empty() && queue.levels.len() <= 1);
+        assert!(queue.levels.iter().all(|level| level.keyed.is_empty() && level.ring.is_empty()));
+    }
+}

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headway_core::admission::Overflow;
+use headway_core::admission::{NOTICES_PER_PLACE, Overflow};
 use headway_core::clock::{Clock, ManualClock};
 use headway_core::engine::Engine;
 use headway_core::runtime::{Shared, Waiting};
@@ -162,4 +162,114 @@ fn the_delivery_thread_is_granted_the_next_free_lane_at_the_bound() {
     assert_eq!(outcome(&urgent), "done 7");
     bench.complete(worker);
     bench.returned(&due[0], false);
+}
+
+/// Closing lifts the delivery bound: nothing else will happen that could give the lane to who waits beside it.
+#[test]
+fn closing_gives_a_lane_to_a_caller_whom_the_bound_held_back() {
+    let clock = ManualClock::default();
+    let config = Config { caller_lanes: 1, delivery_depth: 1, ..Config::default() };
+    let engine: Arc<dyn Engine> = Arc::new(Echo::default());
+    let flow = Shared::new(config, Some(engine), Clock::Manual(clock.clone())).expect("lanes");
+    let bench = Bench { flow, clock };
+    bench.submit(ask(1));
+    let (work, _) = bench.start(0);
+    assert!(bench.submit(ask(2).callback().deadline(0)).is_ended(), "its callback is due");
+    let caller = bench.submit(ask(3).any_lane());
+    assert!(!look(&bench, &caller), "the bound is reached");
+    bench.flow.begin_close(true);
+    assert!(bench.flow.is_running(&caller), "granted");
+    assert!(look(&bench, &caller));
+    bench.answer(work);
+}
+
+#[test]
+fn who_runs_its_own_request_passes_nobody_in_the_line() {
+    let config = Config { flow: flow(1, Overflow::Block), delivery_depth: 99, ..Config::default() };
+    let bench = Bench::new(config);
+    for number in 0..NOTICES_PER_PLACE as u64 {
+        bench.submit(ask(number).callback().deadline(0));
+    }
+    let lined = bench.submit(ask(50).waits());
+    assert_eq!((lined.ticket(), bench.counters().waiting), (None, 0), "it waits for callbacks to return");
+    assert!(bench.flow.begin(ask(51).request, false).is_err());
+    bench.deliver();
+    assert_eq!(bench.run_all(), [50]);
+    assert!(bench.flow.begin(ask(51).request, false).is_ok());
+}
+
+#[test]
+fn a_callers_lane_gets_one_thread_while_the_session_is_open() {
+    let bench = bench(1, 1);
+    assert!(!bench.flow.staff(0), "it has a worker");
+    bench.submit(ask(1));
+    assert!(bench.take(1).is_none(), "not what belongs on the workers' lanes");
+    assert!(bench.flow.staff(1) && !bench.flow.staff(1));
+    bench.submit(ask(2).any_lane());
+    let (work, numbers) = bench.start(1);
+    assert_eq!(numbers, [2]);
+    bench.answer(work);
+    let closed = self::bench(1, 1);
+    closed.flow.begin_close(true);
+    assert!(!closed.flow.staff(1));
+}
+
+#[test]
+fn what_the_delivery_thread_is_about_to_wait_for_goes_ahead() {
+    let bench = bench(1, 0);
+    (1..=2).for_each(|number| drop(bench.submit(ask(number).priority(1))));
+    let slot = bench.submit(ask(3));
+    bench.flow.hurry(&slot);
+    bench.flow.hurry(&slot);
+    assert_eq!((0..3).map(|_| bench.run(0)).collect::<Vec<_>>(), [Some(3), Some(1), Some(2)]);
+    bench.flow.hurry(&slot);
+}
+
+#[test]
+fn a_waiting_thread_starts_nothing_that_has_expired() {
+    let bench = bench(1, 1);
+    let late = bench.submit(ask(1).deadline(5));
+    bench.clock.advance(Duration::from_millis(5));
+    assert!(!look(&bench, &late), "nobody has looked at the clock yet");
+    bench.flow.leave(&late);
+    bench.advance(0);
+    assert_eq!(outcome(&late), "expired waiting");
+    // Nor is it granted a lane.
+    bench.submit(ask(2));
+    let (work, _) = bench.start(0);
+    let other = bench.flow.begin(ask(3).request, false).expect("the callers' lane");
+    let late = bench.submit(ask(4).any_lane().deadline(9));
+    assert!(!look(&bench, &late));
+    bench.clock.advance(Duration::from_millis(4));
+    bench.complete(other);
+    assert!(!bench.flow.is_running(&late));
+    bench.advance(0);
+    assert_eq!(outcome(&late), "expired waiting");
+    bench.answer(work);
+}
+
+#[test]
+fn a_waiting_thread_passes_no_urgent_request() {
+    let bench = bench(1, 0);
+    let slot = bench.submit(ask(1));
+    bench.submit(ask(2).urgent());
+    assert!(!look(&bench, &slot));
+    assert_eq!(bench.run_all(), [2, 1]);
+}
+
+#[test]
+fn a_thread_that_leaves_late_takes_nobody_elses_place() {
+    let bench = bench(1, 1);
+    let old = bench.submit(ask(1));
+    assert!(look(&bench, &old));
+    bench.submit(ask(2).priority(1));
+    let (work, _) = bench.start(0);
+    let other = bench.flow.begin(ask(3).request, false).expect("the callers' lane");
+    let caller = bench.submit(ask(4).any_lane());
+    assert!(!look(&bench, &caller));
+    bench.flow.leave(&old);
+    bench.complete(other);
+    assert!(bench.flow.is_running(&caller), "granted");
+    bench.flow.leave(&caller);
+    bench.answer(work);
 }

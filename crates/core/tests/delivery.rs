@@ -2,7 +2,8 @@
 
 mod support;
 
-use headway_core::admission::{Overflow, Patience};
+use headway_core::admission::{NOTICES_PER_PLACE, Overflow, Patience};
+use headway_core::error::ErrorKind;
 use headway_core::runtime::Waiting;
 use headway_core::state::Config;
 use support::{Bench, ask, flow, outcome};
@@ -112,6 +113,19 @@ fn at_the_bound_serial_runs_what_comes_before_the_awaited_one() {
     assert_eq!((bench.run(0), bench.run(0), bench.run(0)), (Some(1), Some(2), None));
     assert_eq!(bench.deliver(), ["2: done 2", "3: cancelled"]);
     assert_eq!(bench.run_all(), [4]);
+}
+
+#[test]
+fn at_the_bound_serial_does_not_start_the_awaited_one_beside_another_of_its_key() {
+    let bench = Bench::new(Config { serial: true, workers: 2, delivery_depth: 1, ..Config::default() });
+    bench.submit(ask(1).key(7).priority(1));
+    let (work, _) = bench.start(0);
+    bench.submit(ask(2).key(7).callback());
+    bench.submit(ask(3).key(7).callback().deadline(0));
+    assert!(bench.take(1).is_none(), "its key runs");
+    bench.answer(work);
+    assert_eq!(bench.run(1), Some(2));
+    assert_eq!(bench.deliver(), ["2: done 2", "3: expired waiting"]);
 }
 
 #[test]
@@ -233,4 +247,100 @@ fn an_urgent_request_makes_room_in_its_flow() {
     assert!(lined.ticket().is_some());
     bench.answer(busy);
     assert_eq!(bench.run_all(), [1, 2]);
+}
+
+#[test]
+fn urgent_requests_come_in_their_own_order() {
+    let bench = bench(9, 1);
+    bench.submit(ask(1).priority(5));
+    bench.submit(ask(2).urgent());
+    bench.submit(ask(3).urgent());
+    assert_eq!(bench.run_all(), [2, 3, 1]);
+}
+
+#[test]
+fn every_drop_is_told_once_in_order_beside_its_callback() {
+    let config = Config { tell_drops: true, flow: flow(1, Overflow::DropNewest), ..Config::default() };
+    let bench = Bench::new(config);
+    bench.submit(ask(1));
+    bench.submit(ask(2));
+    bench.submit(ask(3).callback());
+    bench.submit(ask(4));
+    let due = bench.due(9);
+    let told: Vec<(u64, bool)> = due.iter().map(|one| (one.ticket, one.told.is_some())).collect();
+    assert_eq!(told, [(2, true), (3, true), (3, false), (4, true)]);
+    due.iter().for_each(|delivery| bench.returned(delivery, true));
+    assert_eq!(bench.counters().callback_errors, 4);
+    bench.run_all();
+    assert!(bench.due(9).is_empty());
+    bench.flow.begin_close(true);
+    assert!(bench.flow.wait_delivered(Some(std::time::Instant::now())));
+}
+
+/// Its caller has a future of it: the callbacks are called, and it counts as rejected and as nothing else.
+#[test]
+fn callbacks_of_what_is_refused_in_the_line_are_called() {
+    let bench = Bench::new(Config { flow: flow(1, Overflow::Block), ..Config::default() });
+    bench.submit(ask(1));
+    let lined = [2, 3, 4].map(|number| bench.submit(ask(number).waits()));
+    for (slot, number) in lined.iter().zip([2_u64, 3]) {
+        assert!(bench.flow.attach(slot, Box::new(number)).is_none());
+    }
+    assert!(lined.iter().all(|slot| bench.cancel(slot)));
+    assert_eq!((bench.counters().rejected, bench.counters().undelivered), (3, 0));
+    let due = bench.due(9);
+    let numbers: Vec<u64> = due
+        .iter()
+        .flat_map(|one| one.slot.take_tags())
+        .filter_map(|tag| tag.downcast_ref().copied())
+        .collect();
+    assert_eq!(numbers, [2, 3]);
+    assert!(due.iter().all(|one| one.refused && one.told.is_none() && one.ticket == 0));
+    bench.returned(&due[0], true);
+    bench.returned(&due[1], false);
+    assert_eq!((bench.counters().callback_errors, bench.counters().cancelled), (1, 0));
+}
+
+#[test]
+fn refusals_count_as_notices_until_their_callbacks_return() {
+    let bench = Bench::new(Config { flow: flow(1, Overflow::Block), ..Config::default() });
+    let running = bench.submit(ask(0));
+    for number in 1..=NOTICES_PER_PLACE as u64 {
+        let lined = bench.submit(ask(number).waits());
+        bench.flow.attach(&lined, Box::new(number));
+        bench.cancel(&lined);
+    }
+    bench.cancel(&running);
+    assert_eq!(bench.refused(ask(99)), ErrorKind::QueueFull);
+    let due = bench.due(1);
+    bench.returned(&due[0], false);
+    bench.submit(ask(99));
+}
+
+#[test]
+fn a_callback_is_added_to_the_one_request_and_to_nobody_beside_it() {
+    let bench = Bench::new(Config { max_batch: 2, ..Config::default() });
+    let [first, second] = [1, 2].map(|number| bench.submit(ask(number)));
+    let (work, numbers) = bench.start(0);
+    assert_eq!(numbers, [1, 2]);
+    assert!(bench.flow.attach(&second, Box::new(2_u64)).is_none());
+    assert!(bench.cancel(&first) && !bench.flow.is_running(&first) && bench.flow.is_running(&second));
+    assert!(bench.flow.attach(&first, Box::new(1_u64)).is_some(), "it has ended, although it is on the lane");
+    bench.answer(work);
+    assert_eq!(bench.deliver(), ["2: done 2"]);
+    let next = bench.submit(ask(3));
+    assert!(bench.flow.attach(&first, Box::new(1_u64)).is_some(), "another is in its place");
+    assert!(!bench.flow.is_running(&next));
+    assert_eq!(bench.counters().undelivered, 0);
+}
+
+#[test]
+fn an_urgent_request_passes_every_bound_and_leaves_its_place_to_no_other_urgent_one() {
+    let bench = Bench::new(Config { flow: flow(2, Overflow::Raise), ..Config::default() });
+    (1..=2).for_each(|number| drop(bench.submit(ask(number))));
+    (3..=4).for_each(|number| drop(bench.submit(ask(number).urgent())));
+    assert_eq!(bench.run_all(), [3, 4, 1, 2]);
+    bench.submit(ask(5));
+    bench.submit(ask(6).priority(1));
+    assert_eq!(bench.run_all(), [6, 5]);
 }

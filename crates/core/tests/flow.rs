@@ -2,17 +2,13 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headway_core::admission::Overflow;
-use headway_core::clock::{Clock, ManualClock};
-use headway_core::engine::{Engine, Lane, ModelInfo};
-use headway_core::error::{Error, ErrorKind};
+use headway_core::error::ErrorKind;
 use headway_core::request::StreamKey;
-use headway_core::runtime::Shared;
 use headway_core::state::Config;
-use support::{Bench, ask, echo::Echo, flow, outcome, word};
+use support::{Bench, ask, flow, outcome, word};
 
 fn bench() -> Bench {
     Bench::new(Config::default())
@@ -262,97 +258,69 @@ fn cancel_all_ends_everything_and_the_session_goes_on() {
 }
 
 #[test]
-fn close_drains_or_cancels_and_is_idempotent() {
-    for drain in [true, false] {
-        let bench = Bench::new(Config { flow: flow(1, Overflow::Block), ..Config::default() });
-        let running = bench.submit(ask(1));
-        let (work, _) = bench.start(0);
-        let waiting = bench.submit(ask(2));
-        let lined = bench.submit(ask(3).waits());
-        bench.flow.begin_close(drain);
-        bench.flow.begin_close(drain);
-        assert_eq!(lined.refusal().map(|error| error.kind), Some(ErrorKind::Closed));
-        assert_eq!(bench.refused(ask(4)), ErrorKind::Closed);
-        bench.answer(work);
-        assert_eq!(bench.run_all(), if drain { vec![2] } else { vec![] });
-        let ends = [outcome(&running), outcome(&waiting)];
-        assert_eq!(ends, if drain { ["done 1", "done 2"] } else { ["cancelled", "cancelled"] });
-        let report = bench.flow.finish_close(None);
-        assert_eq!((report.drained, report.cancelled), (drain, if drain { 0 } else { 2 }));
-        assert_eq!(report, bench.flow.finish_close(None));
-        assert!(report.abandoned.is_empty());
-        assert_eq!(bench.counters().submitted, 2);
-    }
-}
-
-#[test]
-fn an_engine_that_does_not_return_is_abandoned_and_named() {
-    let bench = Bench::new(Config { workers: 2, ..Config::default() });
-    let slot = bench.submit(ask(1).callback());
-    let (work, _) = bench.start(1);
-    bench.flow.begin_close(true);
-    assert!(bench.take(0).is_none());
-    let report = bench.flow.finish_close(Some(Duration::ZERO));
-    assert_eq!((report.abandoned.as_slice(), report.cancelled, report.drained), (&[1][..], 1, false));
-    assert!(slot.is_ended());
-    assert_eq!(bench.deliver(), ["1: cancelled"]);
-    bench.answer(work);
-    assert_eq!(bench.counters().cancelled, 1);
-}
-
-/// An engine of which something has not ended: a lane's process that cannot be killed.
-#[derive(Default)]
-struct Endless(Echo, Mutex<Vec<Option<Instant>>>);
-
-impl Engine for Endless {
-    fn name(&self) -> &'static str {
-        "endless"
-    }
-    fn info(&self) -> &ModelInfo {
-        self.0.info()
-    }
-    fn open_lane(&self, id: usize) -> Result<Box<dyn Lane>, Error> {
-        self.0.open_lane(id)
-    }
-    fn can_cancel(&self) -> bool {
-        false
-    }
-    fn end(&self, until: Option<Instant>) -> Vec<usize> {
-        self.1.lock().expect("no panic").push(until);
-        vec![2, 0]
-    }
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-}
-
-#[test]
-fn a_lane_whose_process_does_not_end_is_named_beside_the_others() {
-    for timeout in [Some(Duration::ZERO), None] {
-        let engine = Arc::new(Endless::default());
-        let theirs = Arc::clone(&engine) as Arc<dyn Engine>;
-        let config = Config { workers: 3, ..Config::default() };
-        let flow = Shared::new(config, Some(theirs), Clock::Manual(ManualClock::default())).expect("lanes");
-        flow.begin_close(true);
-        for lane in 0..3 {
-            assert!(flow.take(lane).is_none());
-        }
-        let before = Instant::now();
-        let report = flow.finish_close(timeout);
-        // All that was admitted has run; it is the engine that is left behind.
-        assert_eq!((report.abandoned, report.drained), (vec![0, 2], true));
-        let told = std::mem::take(&mut *engine.1.lock().expect("no panic"));
-        match timeout {
-            Some(_) => assert!(told.len() == 1 && told[0].is_some_and(|at| at >= before)),
-            None => assert_eq!(told, [None]),
-        }
-    }
-}
-
-#[test]
 fn a_request_that_its_caller_ran_gives_no_outcome_to_others() {
     let bench = bench();
     bench.submit(ask(1));
     let (work, _) = bench.start(0);
     assert!(bench.answer(work).is_none());
+}
+
+#[test]
+fn each_ending_says_when() {
+    let ms = Duration::from_millis;
+    let bench = bench();
+    let done = bench.submit(ask(1));
+    let waiting = bench.submit(ask(2).deadline(20));
+    bench.advance(3);
+    let (work, _) = bench.start(0);
+    bench.advance(4);
+    bench.answer(work);
+    let overrun = bench.submit(ask(3).priority(1).deadline(15));
+    let (work, _) = bench.start(0);
+    bench.advance(13);
+    bench.answer(work);
+    let times = |slot: &headway_core::slot::SlotRef| {
+        let timing = slot.timing();
+        (timing.submitted, timing.started, timing.ended)
+    };
+    assert_eq!(times(&done), (ms(0), Some(ms(3)), Some(ms(7))));
+    assert_eq!(times(&waiting), (ms(0), None, Some(ms(20))));
+    assert_eq!(times(&overrun), (ms(7), Some(ms(7)), Some(ms(20))));
+}
+
+#[test]
+fn times_are_taken_once_for_each_way_to_end() {
+    let bench = bench();
+    bench.submit(ask(1));
+    bench.submit(ask(2).callback());
+    bench.cancel(&bench.submit(ask(3)));
+    bench.run_all();
+    let stats = bench.stats();
+    assert_eq!([stats.queue.count, stats.run.count, stats.delivery.count, stats.total.count], [2, 2, 0, 2]);
+    bench.deliver();
+    let stats = bench.stats();
+    assert_eq!([stats.delivery.count, stats.total.count], [1, 3]);
+    let run = bench.open_pulled(1, Overflow::Block);
+    bench.submit(ask(4).on(run).callback());
+    bench.run_all();
+    bench.pull_all(run);
+    let stats = bench.stats();
+    assert_eq!([stats.delivery.count, stats.total.count], [2, 4]);
+}
+
+#[test]
+fn the_usual_run_follows_the_runs_by_an_eighth() {
+    let bench = bench();
+    let run = |nanos| {
+        bench.submit(ask(1));
+        let (work, _) = bench.start(0);
+        bench.clock.advance(Duration::from_nanos(nanos));
+        bench.answer(work);
+        bench.flow.usual_run().map(|usual| usual.as_nanos())
+    };
+    assert_eq!(bench.flow.usual_run(), None);
+    assert_eq!(run(0), Some(1), "it has run");
+    assert_eq!(run(1), Some(1), "and that stays known");
+    assert_eq!(run(8_000), Some(1_000));
+    assert_eq!(run(16_000), Some(2_875));
 }

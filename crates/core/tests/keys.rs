@@ -44,6 +44,66 @@ fn a_key_on_a_lane_is_never_folded() {
     assert_eq!(keys.get(overrun).running, 0);
 }
 
+#[test]
+fn the_oldest_idle_key_is_folded_first_and_a_busy_one_pushes_nobody_out() {
+    let mut keys = Keys::default();
+    let mut once = |number| {
+        let id = keys.acquire(&StreamKey::Int(number));
+        keys.get_mut(id).counters.submitted += 1;
+        keys.release(id);
+        id
+    };
+    for number in 0..IDLE_KEYS as i64 {
+        once(number);
+    }
+    for _ in 0..IDLE_KEYS {
+        once(1);
+    }
+    let last = once(-1);
+    assert_ne!(once(0), last, "its number was given away, and it was not");
+    let known: Vec<&StreamKey> = keys.iter().map(|(key, _)| key).collect();
+    assert_eq!(known.len(), IDLE_KEYS);
+    // 0 made room for -1, and 1 for 0.
+    assert!(!known.contains(&&StreamKey::Int(1)) && known.contains(&&StreamKey::Int(0)));
+    assert_eq!(keys.folded.submitted, 2 + IDLE_KEYS as u64);
+}
+
+#[test]
+fn a_key_that_lives_again_when_its_turn_comes_is_folded_later() {
+    let mut keys = Keys::default();
+    let again = keys.acquire(&StreamKey::Int(-1));
+    keys.release(again);
+    assert_eq!(keys.acquire(&StreamKey::Int(-1)), again);
+    let mut highest = 0;
+    let mut others = |keys: &mut Keys, from: i64| {
+        for number in from..from + 2 * IDLE_KEYS as i64 {
+            let id = keys.acquire(&StreamKey::Int(number));
+            assert_ne!(id, again);
+            highest = id.max(highest);
+            keys.release(id);
+        }
+        highest
+    };
+    others(&mut keys, 0);
+    assert_eq!(keys.get(again).key, Some(StreamKey::Int(-1)));
+    keys.release(again);
+    assert_eq!(keys.iter().count(), IDLE_KEYS);
+    let id = keys.acquire(&StreamKey::Int(-2));
+    keys.release(id);
+    (0..IDLE_KEYS as i64).for_each(|number| {
+        let id = keys.acquire(&StreamKey::Int(10_000 + number));
+        keys.release(id);
+    });
+    assert!(keys.iter().all(|(key, _)| *key != StreamKey::Int(-1)), "nothing of it is left to fold it for");
+    assert_eq!(keys.iter().count(), IDLE_KEYS);
+    let highest = (0..3 * IDLE_KEYS as i64).map(|number| {
+        let id = keys.acquire(&StreamKey::Int(20_000 + number));
+        keys.release(id);
+        id
+    });
+    assert!(highest.max() <= Some(IDLE_KEYS as u32 + 1), "numbers are given out again");
+}
+
 proptest! {
     #[test]
     fn live_keys_keep_their_numbers(ops in prop::collection::vec((0..2000_i64, any::<bool>()), 1..3000)) {

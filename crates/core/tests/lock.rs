@@ -15,7 +15,7 @@ use headway_core::error::Error;
 use headway_core::request::Inputs;
 use headway_core::runtime::{Shared, Waiting};
 use headway_core::slot::Seen;
-use headway_core::state::Config;
+use headway_core::state::{Config, Manner};
 use headway_core::value::{Value, Values};
 use support::{Ask, ask, flow, outcome, values};
 
@@ -46,6 +46,8 @@ struct Flag {
     set: AtomicBool,
     /// Set while the state lock was held, as it must be.
     under_lock: AtomicBool,
+    /// The engine's lane is gone, and the lock was free then.
+    lane_dropped: AtomicBool,
     flow: OnceLock<Weak<Shared>>,
 }
 
@@ -68,6 +70,13 @@ impl Control for Flag {
 
 struct Looking(ModelInfo, Arc<Flag>);
 struct LookingLane(Arc<Flag>);
+
+impl Drop for LookingLane {
+    fn drop(&mut self) {
+        let flow = self.0.flow.get().and_then(Weak::upgrade);
+        self.0.lane_dropped.store(flow.is_none_or(|flow| lock_is_free(&flow)), Ordering::SeqCst);
+    }
+}
 
 impl Engine for Looking {
     fn name(&self) -> &'static str {
@@ -112,6 +121,7 @@ fn session(depth: usize, overflow: Overflow) -> (Arc<Shared>, Arc<Flag>) {
 #[test]
 fn the_engine_runs_without_the_lock() {
     let (flow, _) = session(4, Overflow::Block);
+    assert!(flow.can_cancel(), "as its engine says");
     let slot = flow.submit(ask(1).request, ask(1).manner).expect("room");
     let seen = flow.wait(&slot, None, Waiting { execute: true, ahead: false, again: false });
     assert!(matches!(seen, Seen::Ended));
@@ -183,4 +193,79 @@ fn in_a_batch_the_flag_spares_the_neighbours() {
     assert!(flag.set.load(Ordering::SeqCst));
     flow.complete(work);
     assert!(!flag.set.load(Ordering::SeqCst));
+}
+
+#[test]
+fn a_terminate_flag_is_left_alone_where_nothing_was_ended() {
+    let (flow, flag) = session(4, Overflow::Block);
+    let slot = flow.submit(ask(1).request, ask(1).manner).expect("room");
+    let work = flow.try_take(0).expect("1");
+    flag.set.store(true, Ordering::SeqCst);
+    flow.complete(work);
+    assert!(
+        slot.is_ended() && flag.set.load(Ordering::SeqCst),
+        "whoever set it wants the next run stopped too"
+    );
+}
+
+/// The cell of a request may hold the last of what is the door's: callbacks, and outputs that nobody took.
+#[test]
+fn cells_are_dropped_without_the_lock() {
+    let (sender, receiver) = mpsc::channel();
+    let (flow, _) = session(1, Overflow::Block);
+    let probe = || Probe { flow: Arc::downgrade(&flow), seen: sender.clone() };
+    let submit = |asked: Ask| flow.submit(asked.request, asked.manner).expect("room");
+    let called = || Ask { manner: Manner { callback: Some(Box::new(probe())), ..ask(1).manner }, ..ask(1) };
+    // It ended while it ran, its callback was called, and only its lane still has it.
+    let slot = submit(called());
+    let work = flow.try_take(0).expect("work");
+    assert!(flow.cancel(&slot));
+    let mut due = Vec::new();
+    flow.try_deliveries(9, &mut due);
+    due.drain(..).for_each(|delivery| flow.delivered(&delivery, false));
+    drop(slot);
+    flow.complete(work);
+    assert_eq!(receiver.try_iter().collect::<Vec<bool>>(), [true], "a callback");
+    // Nobody will pull them: before and after the flow is discarded.
+    let run = flow.open_pulled(support::flow(2, Overflow::Block)).expect("open");
+    (0..2).for_each(|_| drop(submit(called().on(run))));
+    for _ in 0..2 {
+        let mut work = flow.try_take(0).expect("work");
+        work.jobs[0].result = Some(Ok(Values::from_iter([Value::Opaque(Arc::new(probe()))])));
+        flow.complete(work);
+        flow.begin_drain(run);
+        assert_eq!(receiver.try_iter().collect::<Vec<bool>>(), [true; 2], "a callback and an output");
+    }
+    // Refused in the line.
+    let waiting = submit(ask(1));
+    let mut asked = called();
+    asked.request.inputs = Inputs::Feeds(Values::from_iter([Value::Opaque(Arc::new(probe()))]));
+    let lined = submit(asked.waits());
+    assert!(flow.cancel(&lined) && flow.cancel(&waiting));
+    drop(lined);
+    assert_eq!(receiver.try_iter().collect::<Vec<bool>>(), [true; 2], "a callback and an input");
+}
+
+#[test]
+fn inputs_are_dropped_without_the_lock_whoever_ends_the_run() {
+    let (sender, receiver) = mpsc::channel();
+    let (flow, _) = session(1, Overflow::Block);
+    let mut asked = ask(1);
+    let probe = Probe { flow: Arc::downgrade(&flow), seen: sender };
+    asked.request.inputs = Inputs::Feeds(Values::from_iter([Value::Opaque(Arc::new(probe))]));
+    flow.submit(asked.request, asked.manner).expect("room");
+    flow.complete(flow.try_take(0).expect("work"));
+    assert_eq!(receiver.try_iter().collect::<Vec<bool>>(), [true]);
+}
+
+#[test]
+fn an_abandoned_lane_goes_when_its_run_returns() {
+    let (flow, flag) = session(1, Overflow::Block);
+    flow.submit(ask(1).request, ask(1).manner).expect("room");
+    let work = flow.try_take(0).expect("work");
+    let report = flow.finish_close(Some(Duration::ZERO));
+    assert_eq!((report.abandoned.as_slice(), flag.lane_dropped.load(Ordering::SeqCst)), (&[0][..], false));
+    flow.begin_close(true);
+    flow.complete(work);
+    assert!(flag.lane_dropped.load(Ordering::SeqCst), "without the lock");
 }

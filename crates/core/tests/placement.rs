@@ -136,3 +136,46 @@ fn free_lanes_are_taken_by_weight() {
     assert_eq!(bench.run(1 - held.lane), Some(10));
     bench.answer(held);
 }
+
+#[test]
+fn pinned_flows_take_turns_and_larger_priorities_come_first() {
+    let bench = bench(&[0], &[0], true);
+    let second = bench.flow.open_flow(flow(9, Overflow::Raise)).expect("open");
+    for number in [1, 2] {
+        bench.submit(ask(number));
+        bench.submit(ask(number + 10).on(second));
+    }
+    bench.submit(ask(20).on(second).priority(1));
+    bench.submit(ask(21).priority(1));
+    assert_eq!(bench.run_all(), [20, 21, 11, 1, 12, 2]);
+    bench.submit(ask(3).on(second));
+    bench.submit(ask(4));
+    assert_eq!(bench.run(0), Some(3));
+    bench.submit(ask(5).on(second).priority(1));
+    assert_eq!(bench.run_all(), [5, 4], "although it is not its flow's turn");
+}
+
+#[test]
+fn a_pinned_urgent_request_runs_on_its_core_too() {
+    let bench = bench(&[0, 1], &[0, 1], true);
+    bench.submit(ask(1));
+    bench.submit(ask(2));
+    bench.submit(ask(3).urgent());
+    bench.submit(ask(4).urgent());
+    assert_eq!((bench.run(1), bench.run(0)), (Some(4), Some(3)));
+    assert_eq!((bench.run(1), bench.run(0)), (Some(2), Some(1)));
+}
+
+#[test]
+fn what_delivery_waits_for_runs_on_its_own_core() {
+    let bench = Bench::new(Config {
+        workers: 2,
+        delivery_depth: 1,
+        placement: Some(Arc::new(placement(&[0, 1], &[0, 1], true))),
+        ..Config::default()
+    });
+    bench.submit(ask(1).callback());
+    bench.submit(ask(2).callback().deadline(0));
+    assert_eq!((bench.run(1), bench.run(0)), (None, Some(1)));
+    assert_eq!(bench.deliver(), ["1: done 1", "2: expired waiting"]);
+}

@@ -297,11 +297,13 @@ fn a_bell_rings_for_an_output_and_for_the_end_and_not_once_forgotten() {
     let bell = Arc::new(Bell::new().expect("a descriptor"));
     let wait = |number| bench.flow.await_output(run, &bell, number);
     assert!(wait(1) && wait(2) && wait(3));
+    let other = Arc::new(Bell::new().expect("a descriptor"));
+    assert!(bench.flow.await_output(run, &other, 2));
     bench.flow.forget_output(run, &bell, 2);
     push_all(&bench, run, [1]);
     assert_eq!(bell.answer(), Vec::<u64>::new());
     bench.run_all();
-    assert_eq!(bell.answer(), [1, 3]);
+    assert_eq!((bell.answer(), other.answer()), (vec![1, 3], vec![2]));
     assert!(!wait(4), "there is an output");
     assert_eq!(bench.pull(run), "1: done 1");
     assert!(wait(5));
@@ -360,4 +362,14 @@ fn a_dropped_request_leaves_its_place_and_counts_for_its_reason() {
     bench.answer(work);
     assert!(slots.iter().all(|slot| support::outcome(slot) == "dropped pipeline_reset"));
     assert_eq!(bench.counters().dropped[DropReason::PipelineReset as usize], 2);
+}
+
+#[test]
+fn draining_does_not_wait_for_what_nobody_will_pull() {
+    let bench = bench(1);
+    let run = bench.open_pulled(1, Overflow::Block);
+    push_all(&bench, run, [1]);
+    bench.run_all();
+    bench.flow.drain_flow(run, None);
+    assert_eq!(tally(&bench, run, 1), [0, 0, 0, 1, 0, 0]);
 }

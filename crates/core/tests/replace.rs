@@ -2,7 +2,7 @@
 
 mod support;
 
-use headway_core::admission::{Overflow, Patience};
+use headway_core::admission::{NOTICES_PER_PLACE, Overflow, Patience};
 use headway_core::error::{DropReason, Error, ErrorKind};
 use headway_core::slot::SlotRef;
 use headway_core::state::Config;
@@ -84,4 +84,54 @@ fn nothing_ends_for_one_that_comes_after_the_end() {
     let error = replace(&bench, &[&mine], ask(2).patience(Patience::Wait)).expect_err("closed");
     assert_eq!(error.kind, ErrorKind::Closed);
     assert_eq!((bench.run_all(), outcome(&mine)), (vec![1], "done 1".into()));
+}
+
+/// Each that ends may have to be told, and what the delivery thread has to tell is bounded.
+#[test]
+fn nothing_ends_where_nobody_could_be_told_of_it() {
+    let told = Config { tell_drops: true, ..Config::default() };
+    for (config, callback) in [(told, false), (Config::default(), true)] {
+        let bench = Bench::new(Config { flow: flow(1, Overflow::Raise), ..config });
+        for number in 1..NOTICES_PER_PLACE as u64 {
+            bench.cancel(&bench.submit(ask(number).callback()));
+        }
+        let mine = bench.submit(if callback { ask(50).callback() } else { ask(50) });
+        let error = replace(&bench, &[&mine], ask(51)).expect_err("one notice too many");
+        assert_eq!((error.kind, mine.is_ended()), (ErrorKind::QueueFull, false));
+        let due = bench.due(1);
+        bench.returned(&due[0], false);
+        assert!(replace(&bench, &[&mine], ask(51)).is_ok() && mine.is_ended());
+    }
+}
+
+#[test]
+fn the_room_of_some_is_enough_although_others_stood_in_the_line_for_it() {
+    let bench = bench(Overflow::Block);
+    let waiting = [1, 2].map(|number| bench.submit(ask(number)));
+    let lined = bench.submit(ask(3).waits());
+    let new = replace(&bench, &[&waiting[0], &lined], ask(4)).expect("their room");
+    assert_eq!((bench.run_all(), outcome(&new)), (vec![2, 4], "done 4".into()));
+}
+
+/// What goes ahead of the queue takes no place in it, so its end makes none.
+#[test]
+fn the_end_of_an_urgent_request_makes_no_room() {
+    let bench = bench(Overflow::Raise);
+    let urgent = bench.submit(ask(1).urgent());
+    (2..=3).for_each(|number| drop(bench.submit(ask(number))));
+    assert!(replace(&bench, &[&urgent], ask(4)).is_err());
+    assert_eq!(bench.run_all(), [1, 2, 3]);
+}
+
+#[test]
+fn every_policy_but_one_lets_callers_wait() {
+    for (policy, lets) in [
+        (Overflow::Block, true),
+        (Overflow::Raise, false),
+        (Overflow::DropOldest, true),
+        (Overflow::DropNewest, true),
+    ] {
+        let bench = bench(policy);
+        assert_eq!((bench.flow.lets_wait(0), bench.flow.lets_wait(1)), (lets, false), "{policy:?}");
+    }
 }

@@ -168,3 +168,39 @@ fn under_drop_oldest_nobody_overtakes_those_who_waited_for_notices() {
     assert_eq!(bench.run(0), Some(NOTICES_PER_PLACE as u64));
     assert!(lined.ticket().is_some());
 }
+
+#[test]
+fn a_number_is_not_given_out_while_an_urgent_request_of_the_old_flow_waits() {
+    let bench = Bench::new(Config::default());
+    let second = bench.flow.open_flow(flow(1, Overflow::Block)).expect("open");
+    let urgent = bench.submit(ask(1).on(second).urgent());
+    bench.flow.close_flow(second);
+    assert_ne!(bench.flow.open_flow(flow(1, Overflow::Block)).ok(), Some(second), "it is still its own");
+    let (work, _) = bench.start(0);
+    assert_ne!(bench.flow.open_flow(flow(1, Overflow::Block)).ok(), Some(second), "and while it runs");
+    bench.answer(work);
+    assert_eq!(outcome(&urgent), "done 1");
+    assert_eq!(bench.flow.open_flow(flow(1, Overflow::Block)).ok(), Some(second));
+    bench.flow.begin_close(true);
+    assert!(bench.flow.open_flow(flow(1, Overflow::Block)).is_err());
+}
+
+#[test]
+fn waiting_for_room_is_counted_from_the_call() {
+    let (bench, _) = full(1, Overflow::Block);
+    bench.advance(3);
+    let mut asked = ask(2).waits();
+    asked.manner.room_for = Some(std::time::Duration::from_millis(5));
+    let slot = bench.submit(asked);
+    bench.advance(4);
+    assert!(!slot.is_ended());
+    bench.advance(1);
+    assert_eq!(slot.refusal().map(|error| error.kind), Some(ErrorKind::QueueFull));
+}
+
+#[test]
+fn a_call_that_raises_before_it_gets_here_counts_as_rejected_and_as_nothing_else() {
+    let bench = Bench::new(Config::default());
+    bench.flow.reject();
+    assert_eq!((bench.counters().rejected, bench.counters().submitted), (1, 0));
+}

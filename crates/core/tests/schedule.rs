@@ -1,6 +1,6 @@
 //! The schedule against a naive list: larger priority first, keys take turns, first come first served in a key.
 
-use headway_core::schedule::{Item, Queue, choose_flow};
+use headway_core::schedule::{Item, Queue, Seen, choose_flow};
 use proptest::prelude::*;
 
 /// Waiting requests in order of arrival, and per priority the keys in order of their turns.
@@ -77,6 +77,44 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Victim),
     ];
     prop::collection::vec(op, 1..120)
+}
+
+/// A look at who may run together ends with who says that there is no room for more.
+#[test]
+fn nobody_is_shown_after_the_last_that_fits() {
+    let mut queue = Queue::default();
+    for (ticket, key) in [(1, None), (2, Some(7)), (3, Some(8)), (4, None), (5, Some(7)), (6, Some(8))] {
+        queue.push(Item { ticket, index: 0, priority: 0, key });
+    }
+    for room in 1..=6 {
+        let mut shown = Vec::new();
+        queue.together(0, false, |item| {
+            shown.push(item.ticket);
+            if shown.len() == room { Seen::Enough } else { Seen::Taken }
+        });
+        assert_eq!(shown, [1, 2, 3, 4, 5, 6][..room]);
+    }
+    let mut shown = Vec::new();
+    queue.together(0, true, |item| {
+        shown.push(item.ticket);
+        Seen::Taken
+    });
+    assert_eq!(shown, [1, 2, 3, 4], "one of each key, and all that have none");
+    queue.together(1, false, |item| panic!("{item:?} is of another priority"));
+}
+
+#[test]
+fn who_is_passed_holds_up_its_own_key_only() {
+    let mut queue = Queue::default();
+    for (ticket, key) in [(1, None), (2, Some(7)), (3, None), (4, Some(7))] {
+        queue.push(Item { ticket, index: 0, priority: 0, key });
+    }
+    let mut shown = Vec::new();
+    queue.together(0, false, |item| {
+        shown.push(item.ticket);
+        if item.ticket <= 2 { Seen::Passed } else { Seen::Taken }
+    });
+    assert_eq!(shown, [1, 3, 2]);
 }
 
 proptest! {

@@ -5,8 +5,9 @@ mod support;
 use std::time::Duration;
 
 use headway_core::admission::Overflow;
+use headway_core::runtime::Waiting;
 use headway_core::state::Config;
-use support::{Bench, ask, flow, outcome};
+use support::{Bench, ask, flow, outcome, word};
 
 /// A run may take 10 ms, and its lane 10 more.
 fn bench(workers: usize) -> Bench {
@@ -117,4 +118,28 @@ fn a_cancelled_run_that_does_not_come_back_is_given_up_too() {
     bench.advance(10);
     assert_eq!(states(&bench), ["hung"]);
     bench.answer(work);
+}
+
+#[test]
+fn a_run_on_the_thread_that_waits_for_it_is_watched_too() {
+    let bench = bench(1);
+    let work = bench.flow.begin(ask(1).request, false).expect("a lane");
+    bench.advance(10);
+    assert_eq!(states(&bench), ["overrun"]);
+    assert_eq!(bench.answer(work).map(|outcome| word(&outcome)), Some("expired running".into()));
+    let config =
+        Config { caller_lanes: 1, run_timeout: Some(Duration::from_millis(10)), ..Config::default() };
+    let bench = Bench::new(config);
+    bench.submit(ask(2));
+    let (worker, _) = bench.start(0);
+    let other = bench.flow.begin(ask(3).request, false).expect("the callers' lane");
+    let slot = bench.submit(ask(4).any_lane());
+    let how = Waiting { execute: true, ..Waiting::default() };
+    bench.flow.wait(&slot, Some(std::time::Instant::now()), how);
+    bench.answer(other);
+    assert!(bench.flow.is_running(&slot), "granted");
+    bench.advance(10);
+    assert_eq!(outcome(&slot), "expired running");
+    bench.flow.leave(&slot);
+    bench.answer(worker);
 }

@@ -176,10 +176,10 @@ impl State {
         }
     }
 
-    /// Lets the line move up while there is room.
+    /// Lets the line move up while there is room. The timer looks no later than it has to: nobody is due sooner with a
+    /// place than without.
     pub(super) fn move_line(&mut self, flow: usize, fx: &mut Effects) {
-        let mut moved = false;
-        while self.phase == Phase::Open && self.load(&self.flows[flow]).has_room() {
+        while self.load(&self.flows[flow]).has_room() {
             let Some(index) = self.flows[flow].line.pop_front() else { break };
             if let Some(entry) = self.entries[index].as_ref()
                 && let Some(at) = entry.due()
@@ -193,10 +193,6 @@ impl State {
                 entry.slot.number(ticket);
                 fx.rare().admits.push(Arc::clone(&entry.slot));
             }
-            moved = true;
-        }
-        if moved {
-            self.rearm(fx);
         }
     }
 

@@ -14,9 +14,7 @@ impl State {
     pub(super) fn grant(&mut self, lane: usize, now: Time, fx: &mut Effects) -> bool {
         let parked = |index: usize| {
             let entry = self.entries[index].as_ref();
-            entry.is_some_and(|entry| {
-                entry.caller && (entry.any_lane || entry.urgent) && entry.deadline.is_none_or(|at| at > now)
-            })
+            entry.is_some_and(|entry| entry.caller && entry.deadline.is_none_or(|at| at > now))
         };
         let urgent = self.urgent_next().filter(|index| parked(*index));
         let found = urgent.or_else(|| self.for_any_lane(parked));

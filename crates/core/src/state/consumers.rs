@@ -38,11 +38,17 @@ impl Consumers {
         }
     }
 
-    /// Forgets an order that holds nothing.
-    pub(crate) fn forget_empty(&mut self, consumer: &Consumer) {
-        if *consumer != PLAIN && self.others.get(consumer).is_some_and(Reorder::is_empty) {
+    /// Forgets an order, which holds nothing any more.
+    pub(crate) fn forget(&mut self, consumer: &Consumer) {
+        if *consumer != PLAIN {
             self.others.remove(consumer);
         }
+    }
+
+    /// How many orders are kept beside the usual one.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn held(&self) -> usize {
+        self.others.len()
     }
 
     /// The ticket that each of a flow's orders waits for.

@@ -123,10 +123,9 @@ impl State {
             .collect();
         // The line first, or it would move up into the places that become free.
         for (index, _) in live.iter().filter(|(_, ticketed)| !ticketed) {
-            let error = if aim == Aim::All && self.phase == Phase::Open {
-                Early::Cancelled.refusal(false)
-            } else {
-                closed()
+            let error = match self.phase {
+                Phase::Open => Early::Cancelled.refusal(false),
+                Phase::Draining | Phase::Closed => closed(),
             };
             self.refuse(*index, error, fx);
         }
@@ -172,6 +171,8 @@ impl State {
             self.phase = Phase::Draining;
         }
         self.cut += self.cancel_all(if drain { Aim::Line } else { Aim::All }, now, fx);
+        // The delivery bound holds nobody back any more, a caller beside a lane of its own least of all.
+        self.kick(now, fx);
         self.wake_everyone(fx);
         self.ring_all_pullers(fx);
     }

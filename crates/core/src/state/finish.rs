@@ -128,9 +128,6 @@ impl State {
 
     /// Has the callbacks of a future called that was refused while its caller already held it.
     pub(super) fn deliver_refusal(&mut self, slot: &SlotRef, submitted: Time, fx: &mut Effects) {
-        if self.deaf {
-            return;
-        }
         let (slot, end) = (SlotRef::clone(slot), End::Cancelled);
         self.notices += 1;
         self.ready.push_back(Delivery {
@@ -154,7 +151,7 @@ impl State {
             self.ready.push_back(next);
         }
         if order.is_empty() {
-            self.consumers.forget_empty(&consumer);
+            self.consumers.forget(&consumer);
         }
     }
 

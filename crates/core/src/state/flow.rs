@@ -222,7 +222,7 @@ impl State {
             ready.push(Output::Gap(trailing));
         }
         if order.is_empty() {
-            self.consumers.forget_empty(&consumer);
+            self.consumers.forget(&consumer);
         }
         if dropped {
             self.flows[flow].live -= 1;

@@ -136,3 +136,22 @@ pub struct LaneStats {
     /// False for a lane that only waiting callers use.
     pub worker: bool,
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::state::{Config, Effects};
+
+    #[test]
+    fn a_lane_whose_thread_did_not_come_to_be_is_what_it_was() {
+        let config = Config { caller_lanes: 1, ..Config::default() };
+        let mut state = State::new(config, vec![None, None]);
+        let mut fx = Effects::default();
+        assert!(state.staff(1) && !state.staff(1));
+        state.lanes[0].gone = true;
+        assert!(!state.left(), "its thread is waited for");
+        state.unstaff(1, &mut fx);
+        assert!(state.left() && fx.settled);
+        assert!(state.staff(1), "it may have one another time");
+    }
+}

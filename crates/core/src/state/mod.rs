@@ -19,6 +19,8 @@ mod place;
 mod replace;
 mod share;
 mod time;
+#[cfg(all(test, not(loom)))]
+mod walk_tests;
 mod watch;
 
 use std::collections::VecDeque;

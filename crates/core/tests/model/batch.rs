@@ -28,8 +28,8 @@ impl Sys {
         self.all[id].new.key.is_none() || self.first_of_its_party(id)
     }
 
-    /// Everyone of a window who could share one run if it were large enough and began in this flow.
-    fn company(&self, window: Window, flow: usize) -> Vec<usize> {
+    /// Everyone of a window who may be next to join a run: of a serial key one in each flow.
+    fn alike(&self, window: Window) -> Vec<usize> {
         let suits = |id: &usize| self.window_of(*id) == Some(window) && !self.key_runs(self.all[*id].new.key);
         let goes_along = |id: &usize| {
             let new = self.all[*id].new;
@@ -46,7 +46,12 @@ impl Sys {
                 Some(_) => earlier.all(|other| suits(&other)),
             }
         };
-        let mut found: Vec<usize> = self.ids(At::Waiting).filter(suits).filter(goes_along).collect();
+        self.ids(At::Waiting).filter(suits).filter(goes_along).collect()
+    }
+
+    /// Everyone of a window who could share one run if it were large enough and began in this flow.
+    fn company(&self, window: Window, flow: usize) -> Vec<usize> {
+        let mut found = self.alike(window);
         found.sort_by_key(|id| self.all[*id].new.flow != flow);
         if self.config.serial {
             // A key is in a run once, whichever flow its requests come from.
@@ -168,8 +173,8 @@ impl Sys {
         let twice = |key: &i64| keys.iter().filter(|other| *other == key).count() > 1;
         assert!(!self.config.serial || !keys.iter().any(twice), "a serial key is in a run once");
         let joined = window.filter(|_| !matches!(reason, Reason::Alone | Reason::Off) && !self.gated());
-        let mut left =
-            joined.map(|window| self.company(window, self.all[ids[0]].new.flow)).unwrap_or_default();
+        // Not the company: the first of a key may be too large where the one of another flow fits.
+        let mut left = joined.map(|window| self.alike(window)).unwrap_or_default();
         left.retain(|id| self.rows(ids) + self.rows(&[*id]) <= limits.max_size && self.heads(*id));
         if reason == Reason::Shared {
             let (lanes, running) = self.sharers(ids);

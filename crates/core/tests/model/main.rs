@@ -99,9 +99,9 @@ fn configs() -> impl Strategy<Value = Config> {
     )
 }
 
-/// So many requests at a time, often enough for that to be known; none where it is to be learned.
-fn learned(usual: usize) -> Vec<Op> {
-    let new = New {
+/// A request of which nothing is asked.
+fn plain() -> New {
+    New {
         flow: 0,
         patience: Patience::Never,
         priority: 0,
@@ -109,8 +109,13 @@ fn learned(usual: usize) -> Vec<Op> {
         deadline: None,
         room: None,
         callback: false,
-        group: Some((0, 1)),
-    };
+        group: None,
+    }
+}
+
+/// So many requests at a time, often enough for that to be known; none where it is to be learned.
+fn learned(usual: usize) -> Vec<Op> {
+    let new = New { group: Some((0, 1)), ..plain() };
     let mut ops = Vec::new();
     for _ in 0..if usual == 0 { 0 } else { 12 } {
         ops.extend((0..usual).map(|_| Op::Submit(new)));
@@ -146,4 +151,33 @@ proptest! {
         ops.iter().for_each(|op| sys.apply(op));
         sys.finish();
     }
+}
+
+/// Where a serial key waits in two flows, its request in the one may be too large and that in the other fit.
+#[test]
+fn a_key_is_left_in_one_flow_and_fits_in_the_other() {
+    let limits = Limits { max_size: 3, max_delay: Duration::ZERO };
+    let config = Config {
+        workers: 2,
+        flow: flow(3, Overflow::Block),
+        delivery_depth: 1,
+        serial: true,
+        ..Config::default()
+    };
+    let mut sys = Sys::new(Config { batching: Some(limits), ..config }, (1, Overflow::DropNewest));
+    learned(2).iter().for_each(|op| sys.apply(op));
+    let group = |rows| Some((0, rows));
+    let ours = |flow, key, group| New { flow, key, group, patience: Patience::Wait, ..plain() };
+    let one = New { priority: 1, ..ours(1, None, None) };
+    [Op::Submit(one), Op::Take(0)].iter().for_each(|op| sys.apply(op));
+    for new in [
+        ours(1, Some(0), group(1)),
+        ours(0, None, group(1)),
+        ours(1, None, None),
+        ours(0, Some(0), group(3)),
+        ours(1, None, None),
+    ] {
+        sys.apply(&Op::Submit(new));
+    }
+    sys.finish();
 }
