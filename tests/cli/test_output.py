@@ -50,6 +50,17 @@ def test_older_records_make_room_for_new_ones(
     assert len([json.loads(line) for line in records.read_text().splitlines()]) == 3
 
 
+def test_older_records_stay_when_the_run_does_not_begin(
+    headway_cli: Headway, folder: Path, tmp_path: Path
+) -> None:
+    records, broken = tmp_path / "records.jsonl", tmp_path / "broken.onnx"
+    records.write_text("old\n")
+    broken.write_bytes(b"no model")
+    for model in (broken, tmp_path / "nothing.onnx"):
+        assert headway_cli("run", model, folder, "--jsonl", records, *RAW).status != 0
+        assert records.read_text() == "old\n"
+
+
 @pytest.mark.parametrize("to", ["stdout", "jsonl"])
 def test_a_full_disk_is_one_line(model: Path, folder: Path, to: str) -> None:
     command = [sys.executable, "-m", "headway", "run", str(model), str(folder), *RAW]

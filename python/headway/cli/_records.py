@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,11 @@ class Records:
         self._path = path
         self._file = file
 
+    def start(self) -> None:
+        """Makes room: what an earlier run left goes when this one begins, not when its model cannot be loaded."""
+        if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self._file.truncate(0)
+
     def write(self, line: str) -> None:
         """One more line, in the file when this returns."""
         try:
@@ -30,7 +36,7 @@ class Records:
 
 @contextmanager
 def open_records(path: str, read: Sequence[str | Path | None]) -> Iterator[Records]:
-    """The file at `path`, emptied; a CliError when it cannot be written or is one of those that the run reads."""
+    """The file at `path`, to be started; a CliError when it cannot be written or is one of those that the run reads."""
     if path == "-":
         raise CliError("--jsonl writes a file: standard output has the results already", status=2)
     # A picture in one of the folders is known by its name only: they are searched as the run goes on.
@@ -39,7 +45,7 @@ def open_records(path: str, read: Sequence[str | Path | None]) -> Iterator[Recor
     if any(_same(path, other) for other in read if other):
         raise CliError(f"--jsonl {path} would overwrite what is read: name another file", status=2)
     try:
-        file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 (only the opening is tried)
+        file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (only the opening is tried)
     except OSError as error:
         raise Unwritable(path, error, status=2) from error
     try:

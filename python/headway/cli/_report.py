@@ -80,6 +80,11 @@ class Report:
             finally:
                 self._bar = None
 
+    def start(self) -> None:
+        """The run begins: records of an earlier one make room."""
+        if self._jsonl is not None:
+            self._jsonl.start()
+
     def line(self, text: Text | str = "") -> None:
         """One line on stdout, above the bar when both are on the same terminal."""
         if not self._out.is_terminal:

@@ -96,6 +96,7 @@ def _run_session(options: RunOptions, labels: list[str] | None, report: Report) 
         if labels and scores.classes:
             check_labels(labels, scores.classes, str(options.labels))
         show_plan(plan, report)
+        report.start()
         total = sum(1 for _ in find_pictures(options.inputs)) if report.animated else None
         with report.progress(total):
             entries = find_pictures(options.inputs)
