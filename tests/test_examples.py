@@ -105,8 +105,13 @@ def test_run_inference_async_on_a_model_that_takes_something_else(negative: str)
     assert done.stdout.startswith("[FAIL] [ONNXRuntimeError] : 2 : INVALID_ARGUMENT")
 
 
+BY_HAND = (
+    "large, and needed by this example alone: the test environment does without it; run where it is installed"
+)
+
+
 def test_torch_module() -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason=BY_HAND)
     session, difference, refused, tally = run("torch_module")
     assert session.startswith("<InferenceSession Sequential torch/")
     assert float(difference.rpartition(" ")[2]) < 1e-5
@@ -115,12 +120,12 @@ def test_torch_module() -> None:
 
 
 def test_scikit_learn() -> None:
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason=BY_HAND)
     assert run("scikit_learn")[1:] == ["as predict_proba: True", "index: 1 Got: 3 Expected: 4"]
 
 
 def test_litert_model() -> None:
-    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("ai_edge_litert", reason=BY_HAND)
     # TensorFlow Lite says on stderr which delegate it uses.
     lines = run("litert_model", face_detection(), silent=False)
     assert lines[1:] == ["regressors: tensor(float)", "classificators: tensor(float)", "done=16"]

@@ -22,7 +22,9 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 def example(name: str, *needed: str) -> Any:
     """An example as a module."""
     for package in needed:
-        pytest.importorskip(package)
+        pytest.importorskip(
+            package, reason=f"{package} is large, and needed by this example alone: run where it is installed"
+        )
     found = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     assert found is not None
     assert found.loader is not None
